@@ -1,0 +1,1 @@
+"""WHAT is optimized: one task = one file, grouped by the world it lives in; `harness` measures."""

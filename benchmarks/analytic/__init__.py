@@ -1,0 +1,1 @@
+"""Tasks whose optimum and smoothed gradient are known in closed form or by quadrature."""

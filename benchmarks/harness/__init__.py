@@ -1,0 +1,1 @@
+"""The only room that knows both tasks and methods: it owns loop, clock, count and log."""

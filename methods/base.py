@@ -1,0 +1,179 @@
+"""The contract of a method: `Space` is all it may know, `ask` / `tell` all it may do.
+
+The harness owns loop, clock, count and log, so a method cannot spend an evaluation that nobody pays for.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+Needs = Literal["value", "gradient", "picture"]
+
+GRID_CELLS = 6  # every method is tuned over a grid of exactly this many cells: same effort for all
+
+
+@dataclass(frozen=True)
+class Space:
+    """All a method may know about a task.
+
+    Coordinates are normalised: a step of 1.0 is a natural one in every coordinate.
+    """
+
+    dim: int
+    start: Tensor  # (dim,) from (task, replicate): the same for every method
+    lower: Tensor | None  # (dim,) or None: unbounded
+    upper: Tensor | None
+    max_batch: int  # most candidates that one ask may return
+    budget: int  # evaluations granted, for schedules
+    has_gradient: bool = False
+    has_picture: bool = False
+
+    @property
+    def device(self) -> torch.device:
+        return self.start.device
+
+    def project(self, z: Tensor) -> Tensor:
+        """Return `z` (…, dim) moved to the nearest point of the box."""
+        if self.lower is None and self.upper is None:
+            return z
+        return z.clamp(self.lower, self.upper)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the task answered to n candidates."""
+
+    loss: Tensor  # (n,)
+    gradient: Tensor | None = None  # (n, dim), for methods that need "gradient"
+    picture: Tensor | None = None  # (n, *picture), for methods that need "picture"
+    criterion: Callable[[Tensor], Tensor] | None = None  # (m, *picture) → (m,), differentiable, free of charge
+
+
+class Stopped(Exception):
+    """Raised by `ask` when a method ends by its own criterion; the text is the reason that the tables show."""
+
+
+class Method(ABC):
+    """An optimizer as an ask-tell state machine.
+
+    A subclass implements `setup`, `ask`, `tell` and `incumbent`. Its tensors, numbers, random generators, modules and
+    optimizers that are plain attributes are saved and restored by `state_dict` without further code.
+    """
+
+    needs: ClassVar[Needs] = "value"
+    oracle: ClassVar[bool] = False  # reads the task's true gradient: a bound, not a rival
+    grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {}  # parameter → values; their product has GRID_CELLS cells
+
+    space: Space
+    generator: torch.Generator
+    gradient: Tensor | None  # (dim,) the latest estimate, for diagnostics only
+
+    def __init__(self, space: Space, seed: int, **params: Any) -> None:
+        self.space = space
+        self.seed = seed
+        self.generator = torch.Generator(device=space.device).manual_seed(seed)
+        self.gradient = None
+        self.setup(**params)
+
+    @classmethod
+    def unsupported(cls, space: Space, **params: Any) -> str | None:
+        """Return None, or the reason why this method cannot run here (shown in the tables)."""
+        return None
+
+    @abstractmethod
+    def setup(self, **params: Any) -> None:
+        """Build the initial state. Its keyword arguments and defaults are the method's parameters."""
+
+    @abstractmethod
+    def ask(self) -> Tensor:
+        """Return candidates (n, dim), 1 ≤ n ≤ space.max_batch; raise `Stopped` to end."""
+
+    @abstractmethod
+    def tell(self, z: Tensor, evaluation: Evaluation) -> None:
+        """Take in the answer to the last `ask`, in its order."""
+
+    @abstractmethod
+    def incumbent(self) -> Tensor:
+        """Return what the method would deliver now, (dim,): its mean or iterate, not its luckiest noisy sample."""
+
+    def normal(self, *size: int) -> Tensor:
+        """Draw standard normal numbers of this size from the method's own generator."""
+        return torch.randn(*size, generator=self.generator, device=self.space.device, dtype=self.space.start.dtype)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything needed to go on as if never interrupted, safe for `torch.load(weights_only=True)`."""
+        return {key: _pack(value) for key, value in vars(self).items() if key != "space" and _is_state(value)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` gave, onto a method set up with the same space, seed and parameters."""
+        for key, value in state.items():
+            current = getattr(self, key, None)
+            if isinstance(current, torch.Generator):
+                current.set_state(value.cpu())
+            elif hasattr(current, "load_state_dict"):
+                current.load_state_dict(value)
+            elif isinstance(current, Tensor) and isinstance(value, Tensor) and current.shape == value.shape:
+                with torch.no_grad():
+                    current.copy_(value)  # in place: optimizers hold on to this very tensor
+            else:
+                setattr(self, key, _to(value, self.space.device))
+
+
+def _is_state(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(_is_state(item) for item in value)
+    if isinstance(value, dict):
+        return all(_is_state(item) for item in value.values())
+    plain = value is None or isinstance(value, bool | int | float | str | Tensor | torch.Generator)
+    return plain or hasattr(value, "load_state_dict")
+
+
+def _pack(value: Any) -> Any:
+    if isinstance(value, torch.Generator):
+        return value.get_state()
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if hasattr(value, "state_dict"):
+        return value.state_dict()
+    return value
+
+
+def _to(value: Any, device: torch.device) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, list | tuple):
+        return type(value)(_to(item, device) for item in value)
+    if isinstance(value, dict):
+        return {key: _to(item, device) for key, item in value.items()}
+    return value
+
+
+class Descent(Method):
+    """A parameter vector θ that follows an estimated gradient with Adam (or plain gradient descent)."""
+
+    theta: Tensor  # (dim,)
+    optimizer: torch.optim.Optimizer
+
+    def start_descent(self, lr: float, optimizer: Literal["adam", "sgd"] = "adam") -> None:
+        """Place θ at the start; Adam with the usual β = (0.9, 0.999) (Kingma & Ba 2015)."""
+        self.theta = self.space.start.clone()
+        build = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[optimizer]
+        self.optimizer = build([self.theta], lr=lr)
+
+    def descend(self, gradient: Tensor) -> None:
+        """Take one optimizer step along `gradient` (dim,), then return to the box."""
+        self.gradient = gradient
+        self.theta.grad = gradient
+        self.optimizer.step()
+        with torch.no_grad():
+            self.theta.copy_(self.space.project(self.theta))
+
+    def incumbent(self) -> Tensor:
+        """Return θ."""
+        return self.theta.detach().clone()

@@ -1,0 +1,49 @@
+"""Evolution strategy: descend the gradient of the Gaussian-smoothed loss, estimated by the score function."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from methods.base import Descent, Evaluation
+
+
+class EvolutionStrategy(Descent):
+    """∇E[L(θ + σε)] ≈ 1/(nσ) Σ ε_i (L_i − b), ε ~ N(0, I), with Adam.
+
+    Source: Salimans et al. 2017 (antithetic pairs); the one-sided variant subtracts the mean of the other samples.
+    """
+
+    grid = {"lr": (0.03, 0.1, 0.3), "sigma": (0.5, 2.0)}
+
+    def setup(
+        self,
+        lr: float = 0.1,
+        sigma: float = 1.0,
+        batch: int = 16,
+        sampling: Literal["antithetic", "one_sided"] = "antithetic",
+    ) -> None:
+        """Spend `batch` evaluations per step (an even number, pairs when antithetic)."""
+        self.sigma = sigma
+        self.sampling = sampling
+        self.batch = max(2, min(batch, self.space.max_batch) // 2 * 2)
+        self.noise = torch.empty(0)
+        self.start_descent(lr)
+
+    def ask(self) -> Tensor:
+        if self.sampling == "antithetic":
+            half = self.normal(self.batch // 2, self.space.dim)
+            self.noise = torch.cat([half, -half])
+        else:
+            self.noise = self.normal(self.batch, self.space.dim)
+        return self.theta + self.sigma * self.noise
+
+    def tell(self, z: Tensor, evaluation: Evaluation) -> None:
+        loss = evaluation.loss
+        if self.sampling == "antithetic":
+            weights = loss / self.batch
+        else:
+            weights = (loss - loss.mean()) / (self.batch - 1)  # leave-one-out mean as baseline: unbiased
+        self.descend(weights @ self.noise / self.sigma)
