@@ -1,4 +1,7 @@
-"""Run one method on one task by hand, with a progress bar: `python -m benchmarks.harness --task … --method … --seed …`."""
+"""Run one method on one task by hand, with a progress bar.
+
+`python -m benchmarks.harness --task … --method … --seed …`
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.harness", description=__doc__)
     parser.add_argument("--task", required=True, help="world.task, e.g. raster.square")
     parser.add_argument("--method", required=True, help="a file in methods/, e.g. prdpt")
-    parser.add_argument("--seed", type=int, default=0, help="replicate: decides the start and the method's random numbers")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="replicate: decides the start and the method's random numbers"
+    )
     parser.add_argument("--evaluations", type=int, default=2000, help="budget")
     parser.add_argument("--seconds", type=float, default=600.0, help="time limit")
     parser.add_argument("--device", default="cpu")
@@ -41,9 +46,10 @@ def main() -> None:
 
     from tqdm import tqdm
 
+    from benchmarks.harness.loop import Limits
     from benchmarks.harness.parameters import check
     from benchmarks.harness.registry import method_class, task_class
-    from benchmarks.harness.runner import Limits, run
+    from benchmarks.harness.runner import run
 
     open_device(arguments.device)
     task_type, method_type = task_class(arguments.task), method_class(arguments.method)

@@ -1,7 +1,7 @@
 """What is to be known about a task before any method runs: a row of tasks.csv, pictures of start and target.
 
-`python -m benchmarks.harness.calibrate --spec JSON --out FOLDER` is what the pipeline calls; SPEC holds task, problem, problem_params,
-replicates, device, threads.
+`python -m benchmarks.harness.calibrate --spec JSON --out FOLDER` is what the pipeline calls; SPEC holds task, problem,
+problem_params, replicates, device, threads.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def calibrate(spec: dict[str, Any], out: Path) -> None:
 
 
 def directional(problem: Any, z: Any, step: float = 0.05) -> tuple[float, float]:
-    """Return the slope at z (dim,) along one fixed random unit direction: by central differences, and by the task's gradient.
+    """Return the slope at z (dim,) along a fixed random unit direction: by central differences, by the gradient.
 
     Zero by differences where the start lies on a plateau.
     """

@@ -114,9 +114,10 @@ def run_cell(cell: Cell, out: Path) -> None:
     import torch
 
     from benchmarks.harness import memory
+    from benchmarks.harness.loop import Limits
     from benchmarks.harness.parameters import check
     from benchmarks.harness.registry import method_class, task_class
-    from benchmarks.harness.runner import Limits, run
+    from benchmarks.harness.runner import run
 
     open_device(cell.device)
     task_type, method_type = task_class(cell.problem), method_class(cell.algorithm)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 from pathlib import Path
 
@@ -18,10 +19,8 @@ def resident_mib() -> float:
 
 def reset_peak(device: torch.device) -> None:
     """Forget the peaks so far, so that the next reading belongs to the next run."""
-    try:
+    with contextlib.suppress(OSError):  # where there is no such file the peak is the process's, over all its runs
         Path("/proc/self/clear_refs").write_text("5")  # Linux: resets VmHWM
-    except OSError:
-        pass  # elsewhere the peak is the process's, over all its runs
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 

@@ -14,8 +14,8 @@ from methods.base import Space
 class Problem(ABC):
     """A task over normalised coordinates z: a step of 1.0 is a natural one in every coordinate.
 
-    A subclass implements `setup` (which sets `dim` and may set `lower`, `upper`, `reference`), `start`, and either `observe` and
-    `criterion` (tasks with a picture) or `loss` alone. All work on (n, dim) tensors on `self.device`.
+    A subclass implements `setup` (which sets `dim` and may set `lower`, `upper`, `reference`), `start`, and either
+    `observe` and `criterion` (tasks with a picture) or `loss` alone. All work on (n, dim) tensors on `self.device`.
     """
 
     provenance: ClassVar[Literal["paper", "released", "ours"]] = "ours"
@@ -66,7 +66,7 @@ class Problem(ABC):
         return loss.detach(), gradient
 
     def oracle_gradient(self, z: Tensor) -> Tensor | None:
-        """Return the best gradient (dim,) known at z (dim,), for diagnostics only: never charged, never shown to a method."""
+        """Return the best gradient (dim,) known at z (dim,): for diagnostics, never charged, never shown to a method."""
         if self.gradient == "none":
             return None
         return self.loss_and_grad(z[None], 0)[1][0]

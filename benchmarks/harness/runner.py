@@ -1,14 +1,14 @@
-"""One method on one task from one start under one budget: the loop that every number comes from."""
+"""One method on one task from one start under one budget: where every number comes from."""
 
 from __future__ import annotations
 
 import math
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,31 +16,13 @@ from torch import Tensor
 from benchmarks.harness import memory
 from benchmarks.harness.budget import Budget
 from benchmarks.harness.clock import Clock, HardTimeout, alarm
+from benchmarks.harness.loop import Ended, Limits, Run, Status
 from benchmarks.harness.problem import Problem
 from benchmarks.harness.seeds import derive
 from benchmarks.harness.store import atomic
-from methods.base import Evaluation, Method, Stopped
+from methods.base import Method, Stopped
 
-Status = Literal[
-    "finished",  # the budget is used up
-    "stopped",  # the method ended by its own criterion
-    "timeout",
-    "diverged",  # candidates or incumbent are no longer finite
-    "invalid_loss",  # the task answered NaN or infinity to sensible candidates
-    "failed",  # the task raised an exception
-    "out_of_memory",
-    "unsupported",
-]
-FAR = 1e6  # candidates beyond this many natural steps: the method has diverged, whatever the task answers
 SAVE_SECONDS = 20.0  # at most this much work is lost when a run is killed
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The first limit reached ends the run."""
-
-    evaluations: int
-    seconds: float
 
 
 @dataclass
@@ -52,140 +34,6 @@ class Result:
     row: dict[str, Any]
     curve: list[dict[str, Any]]
     incumbent: Tensor | None  # (dim,)
-
-
-class _Ended(Exception):
-    """Carries status and reason of a run that ended before its budget."""
-
-    def __init__(self, status: Status, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
-
-
-@dataclass
-class _Run:
-    """The mutable state of one run, all of it in `state_dict`."""
-
-    problem: Problem
-    method: Method
-    budget: Budget
-    clock: Clock
-    limits: Limits
-    seed: int
-    checkpoints: list[float]
-    curve: list[dict[str, Any]] = field(default_factory=list)
-    norms: list[float] = field(default_factory=list)  # of the gradient estimates since the last checkpoint
-    steps: int = 0
-
-    def step(self) -> bool:
-        """Ask, charge, evaluate, tell; return False when the next batch does not fit into the budget."""
-        if self.clock.total >= self.limits.seconds:
-            raise _Ended("timeout", f"{self.limits.seconds:g} s used after {self.budget.cost:g} evaluations")
-        with self.clock.timed("ask"):
-            z = self.method.ask().detach()
-        self._check(z)
-        with_gradient = self.method.needs == "gradient"
-        if not self.budget.affords(len(z), with_gradient):
-            if self.steps == 0:
-                price = self.budget.price(len(z), with_gradient)
-                raise _Ended("unsupported", f"one batch costs {price:g} of {self.budget.evaluations} evaluations")
-            return False
-        due = bool(self.checkpoints) and self.budget.cost + self.budget.price(len(z), with_gradient) >= self.checkpoints[0]
-        origin = self.method.incumbent() if due else None
-        self.budget.charge(len(z), with_gradient)
-        with self.clock.timed("eval"):
-            evaluation = self._evaluate(z)
-        self._check_loss(z, evaluation.loss)
-        with self.clock.timed("tell"):
-            self.method.tell(z, evaluation)
-        self.steps += 1
-        if self.method.gradient is not None:
-            self.norms.append(float(self.method.gradient.norm()))
-        if origin is not None:
-            self.checkpoint(origin)
-        return True
-
-    def _check(self, z: Tensor) -> None:
-        space = self.method.space
-        if z.ndim != 2 or z.shape[1] != space.dim or not 1 <= len(z) <= space.max_batch:
-            raise ValueError(f"ask returned {tuple(z.shape)}, expected (1…{space.max_batch}, {space.dim})")
-        if not bool(z.isfinite().all()):
-            raise _Ended("diverged", f"candidates are not finite after {self.budget.cost:g} evaluations")
-
-    def _evaluate(self, z: Tensor) -> Evaluation:
-        z = self.method.space.project(z)
-        seed = derive("noise", self.seed, self.steps) if self.problem.noise == "fresh" else 0
-        try:
-            if self.method.needs == "gradient":
-                return Evaluation(*self.problem.loss_and_grad(z, seed))
-            with torch.no_grad():
-                if self.method.needs == "picture":
-                    picture = self.problem.observe(z, seed)
-                    return Evaluation(self.problem.criterion(picture), None, picture, self.problem.criterion)
-                return Evaluation(self.problem.loss(z, seed))
-        except Exception as error:
-            if memory.is_out_of_memory(error):
-                raise
-            traceback.print_exc()
-            raise _Ended("failed", f"the task raised {type(error).__name__}: {error}") from error
-
-    def _check_loss(self, z: Tensor, loss: Tensor) -> None:
-        if loss.shape != z.shape[:1]:
-            raise ValueError(f"the task returned losses {tuple(loss.shape)} for {len(z)} candidates")
-        bad = ~loss.isfinite()
-        if bool(bad.any()):
-            if bool((z[bad].abs().amax(1) > FAR).all()):
-                raise _Ended("diverged", f"candidates left for {float(z.abs().max()):.1e} natural steps from the origin")
-            raise _Ended(
-                "invalid_loss",
-                f"the task answered {float(loss[bad][0])} to {int(bad.sum())} of {len(z)} candidates "
-                f"by evaluation {self.budget.cost:g}",
-            )
-
-    def checkpoint(self, origin: Tensor | None = None) -> None:
-        """Validate the incumbent and log it with the gradient's statistics; not charged, not timed."""
-        cost = self.budget.cost
-        while self.checkpoints and self.checkpoints[0] <= cost:
-            self.checkpoints.pop(0)
-        incumbent = self.method.incumbent()
-        if not bool(incumbent.isfinite().all()):
-            raise _Ended("diverged", f"the incumbent is not finite after {cost:g} evaluations")
-        metrics = self.problem.validate(self.method.space.project(incumbent))
-        if not math.isfinite(metrics["loss"]):
-            status: Status = "diverged" if float(incumbent.abs().max()) > FAR else "invalid_loss"
-            raise _Ended(status, f"the incumbent's validated loss is {metrics['loss']} after {cost:g} evaluations")
-        if len(self.norms) > 1:
-            norms = torch.tensor(self.norms, dtype=torch.float64)
-            metrics["gradient_norm"] = float(norms.mean())
-            metrics["gradient_norm_variance"] = float(norms.var())
-        if origin is not None and self.method.gradient is not None:
-            truth = self.problem.oracle_gradient(self.method.space.project(origin))
-            if truth is not None and float(truth.norm()) > 0:
-                estimate = self.method.gradient
-                metrics["gradient_cosine"] = float(torch.cosine_similarity(estimate, truth, dim=0))
-        self.norms.clear()
-        wall = self.clock.total
-        self.curve += [{"cost": cost, "wall_s": wall, "metric": key, "value": value} for key, value in metrics.items()]
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "method": self.method.state_dict(),
-            "n_evals": self.budget.n_evals,
-            "n_grads": self.budget.n_grads,
-            "seconds": dict(self.clock.seconds),
-            "checkpoints": list(self.checkpoints),
-            "curve": list(self.curve),
-            "norms": list(self.norms),
-            "steps": self.steps,
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.method.load_state_dict(state["method"])
-        self.budget.n_evals, self.budget.n_grads = state["n_evals"], state["n_grads"]
-        self.clock.seconds.update(state["seconds"])
-        self.checkpoints, self.curve = list(state["checkpoints"]), list(state["curve"])
-        self.norms, self.steps = list(state["norms"]), state["steps"]
 
 
 def checkpoint_costs(evaluations: int, count: int) -> list[float]:
@@ -238,21 +86,21 @@ def run(
         loss_start = _warm_up(problem, start)
         why = method_class.unsupported(space, **params)
         if why:
-            raise _Ended("unsupported", why)
+            raise Ended("unsupported", why)
         hard = 3 * limits.seconds + 60
         with alarm(hard):
             with clock.timed("setup"):
                 method = method_class(space, seed, **params)
             why = _mismatch(problem, method)
             if why:
-                raise _Ended("unsupported", why)
+                raise Ended("unsupported", why)
             costs = checkpoint_costs(limits.evaluations, checkpoints)
-            state = _Run(problem, method, budget, clock, limits, seed, costs)
+            state = Run(problem, method, budget, clock, limits, seed, costs)
             _resume(state, state_file, fingerprint)
             if not state.curve:
                 state.checkpoint()
             _loop(state, state_file, fingerprint, progress)
-    except _Ended as ended:
+    except Ended as ended:
         status, reason = ended.status, ended.reason
     except Stopped as stopped:
         status, reason = "stopped", str(stopped)
@@ -266,7 +114,7 @@ def run(
         try:
             if not state.curve or state.curve[-1]["cost"] < budget.cost:
                 state.checkpoint()
-        except _Ended as ended:
+        except Ended as ended:
             status, reason = ended.status, ended.reason
     curve = state.curve if state else []
     losses = [point["value"] for point in curve if point["metric"] == "loss"]
@@ -294,7 +142,7 @@ def run(
 
 
 def _warm_up(problem: Problem, start: Tensor) -> float:
-    """Evaluate the start once outside the clock, and let torch load its optimizers; return the start's validated loss."""
+    """Evaluate the start once outside the clock, let torch load its optimizers; return the start's loss."""
     torch.optim.Adam([torch.zeros(1, requires_grad=True)])
     try:
         with torch.no_grad():
@@ -304,9 +152,9 @@ def _warm_up(problem: Problem, start: Tensor) -> float:
         if memory.is_out_of_memory(error):
             raise
         traceback.print_exc()
-        raise _Ended("failed", f"the task raised {type(error).__name__} at the start: {error}") from error
+        raise Ended("failed", f"the task raised {type(error).__name__} at the start: {error}") from error
     if not math.isfinite(loss):
-        raise _Ended("invalid_loss", f"the task answered {loss} to the start")
+        raise Ended("invalid_loss", f"the task answered {loss} to the start")
     return loss
 
 
@@ -318,7 +166,7 @@ def _mismatch(problem: Problem, method: Method) -> str | None:
     return None
 
 
-def _resume(state: _Run, file: Path | None, fingerprint: str) -> None:
+def _resume(state: Run, file: Path | None, fingerprint: str) -> None:
     if file is None or not file.is_file():
         return
     try:
@@ -331,7 +179,7 @@ def _resume(state: _Run, file: Path | None, fingerprint: str) -> None:
 
 
 def _loop(
-    state: _Run,
+    state: Run,
     file: Path | None,
     fingerprint: str,
     progress: Callable[[float, float, float], None] | None,

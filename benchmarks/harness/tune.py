@@ -1,6 +1,7 @@
-"""The same tuning effort for every method on every task: its own grid of six cells, on replicates the comparison never sees.
+"""The same tuning effort for every method on every task: its own grid of six cells, on replicates of their own.
 
-`python -m benchmarks.harness.tune --spec JSON --out FOLDER`: SPEC as for a cell; its replicates are shifted out of the comparison's range.
+`python -m benchmarks.harness.tune --spec JSON --out FOLDER`: SPEC as for a cell; its replicates are shifted out of
+the comparison's range.
 """
 
 from __future__ import annotations

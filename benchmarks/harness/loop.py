@@ -1,0 +1,179 @@
+"""One run as a state machine: ask, charge, evaluate, tell, and now and then validate. Everything that changes is saved."""
+
+from __future__ import annotations
+
+import math
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from benchmarks.harness import memory
+from benchmarks.harness.budget import Budget
+from benchmarks.harness.clock import Clock
+from benchmarks.harness.problem import Problem
+from benchmarks.harness.seeds import derive
+from methods.base import Evaluation, Method
+
+Status = Literal[
+    "finished",  # the budget is used up
+    "stopped",  # the method ended by its own criterion
+    "timeout",
+    "diverged",  # candidates or incumbent are no longer finite
+    "invalid_loss",  # the task answered NaN or infinity to sensible candidates
+    "failed",  # the task raised an exception
+    "out_of_memory",
+    "unsupported",
+]
+FAR = 1e6  # candidates beyond this many natural steps: the method has diverged, whatever the task answers
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The first limit reached ends the run."""
+
+    evaluations: int
+    seconds: float
+
+
+class Ended(Exception):
+    """Carries status and reason of a run that ended before its budget."""
+
+    def __init__(self, status: Status, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+@dataclass
+class Run:
+    """The mutable state of one run, all of it in `state_dict`."""
+
+    problem: Problem
+    method: Method
+    budget: Budget
+    clock: Clock
+    limits: Limits
+    seed: int
+    checkpoints: list[float]
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)  # of the gradient estimates since the last checkpoint
+    steps: int = 0
+
+    def step(self) -> bool:
+        """Ask, charge, evaluate, tell; return False when the next batch does not fit into the budget."""
+        if self.clock.total >= self.limits.seconds:
+            raise Ended("timeout", f"{self.limits.seconds:g} s used after {self.budget.cost:g} evaluations")
+        with self.clock.timed("ask"):
+            z = self.method.ask().detach()
+        self._check(z)
+        with_gradient = self.method.needs == "gradient"
+        if not self.budget.affords(len(z), with_gradient):
+            if self.steps == 0:
+                price = self.budget.price(len(z), with_gradient)
+                raise Ended("unsupported", f"one batch costs {price:g} of {self.budget.evaluations} evaluations")
+            return False
+        due = (
+            bool(self.checkpoints)
+            and self.budget.cost + self.budget.price(len(z), with_gradient) >= self.checkpoints[0]
+        )
+        origin = self.method.incumbent() if due else None
+        self.budget.charge(len(z), with_gradient)
+        with self.clock.timed("eval"):
+            evaluation = self._evaluate(z)
+        self._check_loss(z, evaluation.loss)
+        with self.clock.timed("tell"):
+            self.method.tell(z, evaluation)
+        self.steps += 1
+        if self.method.gradient is not None:
+            self.norms.append(float(self.method.gradient.norm()))
+        if origin is not None:
+            self.checkpoint(origin)
+        return True
+
+    def _check(self, z: Tensor) -> None:
+        space = self.method.space
+        if z.ndim != 2 or z.shape[1] != space.dim or not 1 <= len(z) <= space.max_batch:
+            raise ValueError(f"ask returned {tuple(z.shape)}, expected (1…{space.max_batch}, {space.dim})")
+        if not bool(z.isfinite().all()):
+            raise Ended("diverged", f"candidates are not finite after {self.budget.cost:g} evaluations")
+
+    def _evaluate(self, z: Tensor) -> Evaluation:
+        z = self.method.space.project(z)
+        seed = derive("noise", self.seed, self.steps) if self.problem.noise == "fresh" else 0
+        try:
+            if self.method.needs == "gradient":
+                return Evaluation(*self.problem.loss_and_grad(z, seed))
+            with torch.no_grad():
+                if self.method.needs == "picture":
+                    picture = self.problem.observe(z, seed)
+                    return Evaluation(self.problem.criterion(picture), None, picture, self.problem.criterion)
+                return Evaluation(self.problem.loss(z, seed))
+        except Exception as error:
+            if memory.is_out_of_memory(error):
+                raise
+            traceback.print_exc()
+            raise Ended("failed", f"the task raised {type(error).__name__}: {error}") from error
+
+    def _check_loss(self, z: Tensor, loss: Tensor) -> None:
+        if loss.shape != z.shape[:1]:
+            raise ValueError(f"the task returned losses {tuple(loss.shape)} for {len(z)} candidates")
+        bad = ~loss.isfinite()
+        if bool(bad.any()):
+            if bool((z[bad].abs().amax(1) > FAR).all()):
+                raise Ended(
+                    "diverged",
+                    f"candidates left for {float(z.abs().max()):.1e} natural steps from the origin",
+                )
+            raise Ended(
+                "invalid_loss",
+                f"the task answered {float(loss[bad][0])} to {int(bad.sum())} of {len(z)} candidates "
+                f"by evaluation {self.budget.cost:g}",
+            )
+
+    def checkpoint(self, origin: Tensor | None = None) -> None:
+        """Validate the incumbent and log it with the gradient's statistics; not charged, not timed."""
+        cost = self.budget.cost
+        while self.checkpoints and self.checkpoints[0] <= cost:
+            self.checkpoints.pop(0)
+        incumbent = self.method.incumbent()
+        if not bool(incumbent.isfinite().all()):
+            raise Ended("diverged", f"the incumbent is not finite after {cost:g} evaluations")
+        metrics = self.problem.validate(self.method.space.project(incumbent))
+        if not math.isfinite(metrics["loss"]):
+            status: Status = "diverged" if float(incumbent.abs().max()) > FAR else "invalid_loss"
+            raise Ended(status, f"the incumbent's validated loss is {metrics['loss']} after {cost:g} evaluations")
+        if len(self.norms) > 1:
+            norms = torch.tensor(self.norms, dtype=torch.float64)
+            metrics["gradient_norm"] = float(norms.mean())
+            metrics["gradient_norm_variance"] = float(norms.var())
+        if origin is not None and self.method.gradient is not None:
+            truth = self.problem.oracle_gradient(self.method.space.project(origin))
+            if truth is not None and float(truth.norm()) > 0:
+                estimate = self.method.gradient
+                metrics["gradient_cosine"] = float(torch.cosine_similarity(estimate, truth, dim=0))
+        self.norms.clear()
+        wall = self.clock.total
+        self.curve += [{"cost": cost, "wall_s": wall, "metric": key, "value": value} for key, value in metrics.items()]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "method": self.method.state_dict(),
+            "n_evals": self.budget.n_evals,
+            "n_grads": self.budget.n_grads,
+            "seconds": dict(self.clock.seconds),
+            "checkpoints": list(self.checkpoints),
+            "curve": list(self.curve),
+            "norms": list(self.norms),
+            "steps": self.steps,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.method.load_state_dict(state["method"])
+        self.budget.n_evals, self.budget.n_grads = state["n_evals"], state["n_grads"]
+        self.clock.seconds.update(state["seconds"])
+        self.checkpoints, self.curve = list(state["checkpoints"]), list(state["curve"])
+        self.norms, self.steps = list(state["norms"]), state["steps"]
