@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.harness.errors import UsageError, unknown
 from benchmarks.harness.sources import ROOT, cell_sources, fingerprint
-from benchmarks.harness.store import atomic, read_json, write_json
+from benchmarks.harness.store import atomic, read_json, require_writable, write_json
 
 RUNS, CURVES, IMAGES = "runs.parquet", "curves.parquet", "images.npz"
 LIBRARIES = ("torch", "numpy", "scipy", "nevergrad", "cma", "pymoo", "evotorch", "mitsuba")
@@ -120,6 +120,7 @@ def run_cell(cell: Cell, out: Path) -> None:
     from benchmarks.harness.runner import run
 
     open_device(cell.device)
+    require_writable(out)
     task_type, method_type = task_class(cell.problem), method_class(cell.algorithm)
     problem_params = check(task_type.setup, cell.problem_params, f"task {cell.task!r} ({cell.problem})")
     params = check(method_type.setup, cell.params, f"method {cell.method!r} ({cell.algorithm})")

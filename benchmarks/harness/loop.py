@@ -1,4 +1,4 @@
-"""One run as a state machine: ask, charge, evaluate, tell, and now and then validate. Everything that changes is saved."""
+"""One run as a state machine: ask, charge, evaluate, tell, and now and then validate."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Problem(ABC):
         return loss.detach(), gradient
 
     def oracle_gradient(self, z: Tensor) -> Tensor | None:
-        """Return the best gradient (dim,) known at z (dim,): for diagnostics, never charged, never shown to a method."""
+        """Return the best gradient (dim,) known at z (dim,): for diagnostics, never charged or shown to a method."""
         if self.gradient == "none":
             return None
         return self.loss_and_grad(z[None], 0)[1][0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from benchmarks.harness.seeds import derive
 from benchmarks.harness.store import atomic
 from methods.base import Method, Stopped
 
-SAVE_SECONDS = 20.0  # at most this much work is lost when a run is killed
+SAVE_SECONDS = float(os.environ.get("BEYOND_GD_SAVE_SECONDS", "20"))  # most work lost when a run is killed
 
 
 @dataclass
@@ -39,6 +40,11 @@ class Result:
 def checkpoint_costs(evaluations: int, count: int) -> list[float]:
     """Return `count` log-spaced costs from 1 to the whole budget."""
     return torch.logspace(0, math.log10(evaluations), count, dtype=torch.float64).tolist()
+
+
+def hard_seconds(seconds: float) -> float:
+    """Return the wall time, validation included, after which a run that cannot be stopped politely is cut off."""
+    return 3 * seconds + 60
 
 
 def run(
@@ -79,15 +85,15 @@ def run(
     seed = derive(task, label, replicate)
     space = problem.space(start_seed, limits.evaluations)
     start = space.project(space.start)
-    memory.reset_peak(problem.device)
-    base_mib = memory.resident_mib()
-    status, reason, loss_start, method, state = "finished", "", math.nan, None, None
+    status, reason, loss_start, base_mib, method, state = "finished", "", math.nan, math.nan, None, None
     try:
         loss_start = _warm_up(problem, start)
+        memory.reset_peak(problem.device)
+        base_mib = memory.resident_mib()
         why = method_class.unsupported(space, **params)
         if why:
             raise Ended("unsupported", why)
-        hard = 3 * limits.seconds + 60
+        hard = hard_seconds(limits.seconds)
         with alarm(hard):
             with clock.timed("setup"):
                 method = method_class(space, seed, **params)
@@ -143,7 +149,9 @@ def run(
 
 def _warm_up(problem: Problem, start: Tensor) -> float:
     """Evaluate the start once outside the clock, let torch load its optimizers; return the start's loss."""
-    torch.optim.Adam([torch.zeros(1, requires_grad=True)])
+    dummy = torch.zeros(1, requires_grad=True)
+    dummy.grad = torch.zeros(1)
+    torch.optim.Adam([dummy]).step()
     try:
         with torch.no_grad():
             problem.loss(start[None], 0)

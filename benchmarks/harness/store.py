@@ -35,6 +35,14 @@ def atomic(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True) if os.access(path.parent, os.W_OK) else None
 
 
+def require_writable(folder: Path) -> None:
+    """Find out before hours of work whether their result can be kept; raises UsageError."""
+    probe = folder / "writable.probe"
+    with atomic(probe) as part:
+        part.touch()
+    probe.unlink()
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON whole or not at all."""
     with atomic(path) as part:
