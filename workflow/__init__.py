@@ -1,0 +1,1 @@
+"""How the benchmark runs and is told: rules, suites, tables, figures."""

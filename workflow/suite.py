@@ -1,0 +1,196 @@
+"""A suite's config file, checked and expanded into tasks, cells and figures.
+
+Imports neither torch nor a task or method: the Snakefile calls this every time it is parsed.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.harness.cell import Cell
+from benchmarks.harness.errors import UsageError
+from workflow.validate import check_names, check_schema
+
+TUNING_CHECKPOINTS = 3
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task under its label, with what one run may spend on it."""
+
+    label: str
+    problem: str  # world.task
+    params: dict[str, Any]
+    evaluations: int
+    seconds: float
+    memory_gib: float | None
+
+
+@dataclass(frozen=True)
+class Suite:
+    """One config file."""
+
+    path: Path
+    config: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.config["suite"]
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder of everything that this suite produces."""
+        return Path(self.config.get("results", "results")) / self.name
+
+    @property
+    def seeds(self) -> int:
+        return self.config["seeds"]
+
+    @property
+    def device(self) -> str:
+        return self.config.get("device", "cpu")
+
+    @property
+    def threads(self) -> int:
+        return self.config.get("threads", 1)
+
+    @property
+    def figures(self) -> Mapping[str, dict[str, Any]]:
+        """Return figure → options."""
+        return self.config.get("figures", {})
+
+    @cached_property
+    def tasks(self) -> dict[str, Task]:
+        """Return label → task."""
+        limits = {"memory_gib": None, **self.config["limits"]}
+        return {
+            label: Task(
+                label,
+                entry["problem"],
+                entry.get("params", {}),
+                **{key: entry.get(key, default) for key, default in limits.items()},
+            )
+            for label, entry in self.config["tasks"].items()
+        }
+
+    @cached_property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Return the (task, method) labels that meet, in the config's order."""
+        found = {}
+        for block in self.config["grid"]:
+            found.update(dict.fromkeys((task, method) for task in block["tasks"] for method in block["methods"]))
+        return list(found)
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """Return the cells of the comparison, with tuned parameters where there are some."""
+        return [self._cell(task, method, self.tuned_params(task, method)) for task, method in self.pairs]
+
+    @cached_property
+    def tuning_cells(self) -> list[Cell]:
+        """Return the cells that the target `tune` works on; their replicates count from 0, the harness shifts them."""
+        effort = self.config.get("tuning", {})
+        fraction = effort.get("fraction", 1)
+        untuned = (
+            self._cell(task, method, {})
+            for task, method in self.pairs
+            if "tuned_as" not in self.config["methods"][method]
+        )
+        return [
+            replace(
+                cell,
+                evaluations=max(1, round(fraction * cell.evaluations)),
+                seconds=fraction * cell.seconds,
+                replicates=list(range(effort.get("seeds", 1))),
+                checkpoints=TUNING_CHECKPOINTS,
+            )
+            for cell in untuned
+        ]
+
+    def tuned_params(self, task: str, method: str) -> dict[str, Any]:
+        """Return the tuned parameters of a method, those of the one it is `tuned_as` where it says so."""
+        label = self.config["methods"][method].get("tuned_as", method)
+        return self.tuned.get((task, label), {})
+
+    @cached_property
+    def tuned(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """Return (task, method) → tuned parameters; empty while the table is missing."""
+        path = self.tuned_path
+        if path is None or not path.is_file():
+            return {}
+        found: dict[tuple[str, str], dict[str, Any]] = {}
+        with path.open(newline="") as file:
+            for number, row in enumerate(csv.DictReader(file), start=2):
+                try:
+                    found.setdefault((row["task"], row["method"]), {})[row["parameter"]] = json.loads(row["value"])
+                except (KeyError, TypeError, ValueError) as error:
+                    raise UsageError(
+                        f"{path}, line {number}: expected the columns task, method, parameter and value (as JSON); "
+                        "run the target `tune` to write it anew"
+                    ) from error
+        return found
+
+    @property
+    def tuned_path(self) -> Path | None:
+        return Path(self.config["tuned"]) if "tuned" in self.config else None
+
+    def _cell(self, task: str, method: str, tuned: Mapping[str, Any]) -> Cell:
+        where, who = self.tasks[task], self.config["methods"][method]
+        return Cell(
+            suite=self.name,
+            task=task,
+            problem=where.problem,
+            method=method,
+            algorithm=who.get("algorithm", method),
+            evaluations=where.evaluations,
+            seconds=where.seconds,
+            replicates=list(range(self.seeds)),
+            problem_params=where.params,
+            params={**tuned, **who.get("params", {})},
+            device=self.device,
+            threads=self.threads,
+            memory_gib=where.memory_gib,
+            checkpoints=self.config.get("checkpoints", 30),
+        )
+
+    def calibration(self, task: str) -> dict[str, Any]:
+        """Return what `benchmarks.harness.calibrate` is told about a task."""
+        return {
+            "task": task,
+            "problem": self.tasks[task].problem,
+            "problem_params": self.tasks[task].params,
+            "replicates": list(range(self.seeds)),
+            "device": self.device,
+            "threads": self.threads,
+        }
+
+
+def to_json(spec: Any) -> str:
+    """Return a specification as the one string that the same settings always give."""
+    return json.dumps(spec if isinstance(spec, Mapping) else asdict(spec), sort_keys=True)
+
+
+def read_config(path: Path | str) -> Any:
+    """Return the content of a config file; raises UsageError where there is none or it is not YAML."""
+    try:
+        return yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def load_suite(path: Path | str) -> Suite:
+    """Read, check and expand a suite's config file; raises UsageError naming file and key."""
+    suite = Suite(Path(path), read_config(path))
+    check_schema(suite.config, str(path))
+    check_names(suite)
+    return suite

@@ -1,0 +1,115 @@
+"""Is a suite's config right? Every complaint is one line: file, path of the key, what is wrong, nearest valid name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import yaml
+
+from benchmarks.harness.errors import UsageError, unknown
+from benchmarks.harness.parameters import check
+from workflow.signature import setup_of
+
+if TYPE_CHECKING:
+    from workflow.suite import Suite
+
+ROOT = Path(__file__).resolve().parents[1]
+SCHEMA = ROOT / "workflow" / "schemas" / "suite.schema.yaml"
+
+
+def task_names() -> list[str]:
+    """Return `world.task` for every file in a world of `benchmarks/` (the registry's rule, without its imports)."""
+    files = (ROOT / "benchmarks").glob("*/*.py")
+    return sorted(f"{f.parent.name}.{f.stem}" for f in files if f.parent.name != "harness" and f.stem[0] != "_")
+
+
+def method_names() -> list[str]:
+    """Return the name of every file in `methods/` that holds a method."""
+    return sorted(f.stem for f in (ROOT / "methods").glob("*.py") if f.stem != "base" and f.stem[0] != "_")
+
+
+def check_schema(config: Any, path: str) -> None:
+    """Raise UsageError for the first key that is unknown, missing, of the wrong type or out of range."""
+    schema = yaml.safe_load(SCHEMA.read_text())
+    errors = list(jsonschema.Draft202012Validator(schema).iter_errors(config))
+    if not errors:
+        return
+    order = ["additionalProperties", "propertyNames"]  # a misspelt key first: it often causes a missing one
+    error = min(errors, key=lambda error: (error.validator not in order, len(error.absolute_path)))
+    where = ".".join(map(str, error.absolute_path))
+    if error.validator == "additionalProperties":
+        known = error.schema["properties"]
+        key = next(key for key in error.instance if key not in known)
+        raise _at(path, where, unknown("key", key, known))
+    if error.validator == "required":
+        key = next(key for key in error.validator_value if key not in error.instance)
+        raise _at(path, where, f"the key {key!r} is missing")
+    if isinstance(error.validator, str) and error.validator == "type":
+        raise _at(path, where, f"is {error.instance!r}, expected {error.validator_value}")
+    raise _at(path, where, _said(error))
+
+
+def _said(error: jsonschema.ValidationError) -> str:
+    limits = {
+        "minimum": "is {0!r}, must be at least {1}",
+        "exclusiveMinimum": "is {0!r}, must be more than {1}",
+        "maximum": "is {0!r}, must be at most {1}",
+        "pattern": "is {0!r}, must match {1}",
+        "minItems": "must not be empty",
+        "minProperties": "must not be empty",
+    }
+    return limits.get(error.validator, error.message).format(error.instance, error.validator_value)
+
+
+def check_names(suite: Suite) -> None:
+    """Raise UsageError for the first name that nothing answers to, and for a parameter of the wrong name or type."""
+    config, path = suite.config, str(suite.path)
+    tasks, methods = config["tasks"], config["methods"]
+    for label, entry in tasks.items():
+        where = f"tasks.{label}"
+        _known(entry["problem"], task_names(), "task", path, f"{where}.problem")
+        _check_params(f"benchmarks.{entry['problem']}", entry.get("params", {}), path, where, entry["problem"])
+    for label, entry in methods.items():
+        where, algorithm = f"methods.{label}", entry.get("algorithm", label)
+        _known(algorithm, method_names(), "method", path, where)
+        _check_params(f"methods.{algorithm}", entry.get("params", {}), path, where, algorithm)
+        if "tuned_as" in entry:
+            _known(entry["tuned_as"], methods, "method", path, f"{where}.tuned_as")
+    for number, block in enumerate(config["grid"]):
+        _known_labels(block, tasks, methods, path, f"grid.{number}")
+    for name, options in config.get("figures", {}).items():
+        _known_labels(options, tasks, methods, path, f"figures.{name}")
+    for cell in suite.cells:
+        origin = f"{suite.tuned_path} ({cell.task}, {cell.method})"
+        _check_params(f"methods.{cell.algorithm}", cell.params, path, f"tuned: {origin}", cell.algorithm)
+
+
+def _known_labels(
+    block: Mapping[str, Any], tasks: Iterable[str], methods: Iterable[str], path: str, where: str
+) -> None:
+    for key, labels in (("tasks", tasks), ("methods", methods)):
+        listed = block.get(key, [])
+        for label in listed if isinstance(listed, list) else []:
+            _known(label, labels, f"{key.removesuffix('s')} label", path, f"{where}.{key}")
+
+
+def _known(name: str, known: Iterable[str], kind: str, path: str, where: str) -> None:
+    if name not in known:
+        raise _at(path, where, unknown(kind, name, known))
+
+
+def _check_params(module: str, params: Mapping[str, Any], path: str, where: str, owner: str) -> None:
+    setup = setup_of(module)
+    if setup is None:
+        return
+    try:
+        check(setup, params, owner)
+    except UsageError as error:
+        raise _at(path, where, error) from error
+
+
+def _at(path: str, where: str, what: object) -> UsageError:
+    return UsageError(f"{path}: {where}{': ' if where else ''}{what}")
