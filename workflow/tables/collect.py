@@ -1,0 +1,73 @@
+"""Read what the cells of a suite left behind: exactly those that the config asks for, nothing that lies about."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.harness import calibrate, cell
+from benchmarks.harness.cell import Cell
+from benchmarks.harness.errors import UsageError
+from benchmarks.harness.store import read_json
+from workflow.tables.schema import check
+
+GOOD = ("finished", "stopped", "timeout")  # a run that ended so has a final loss
+
+
+def read_parquet(path: Path, results: Path) -> pd.DataFrame:
+    """Read a table of a cell.
+
+    Raises:
+        UsageError: it is missing or damaged; names the file and how to compute it again.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path} is missing: {_way_out(path, results)}")
+    try:
+        return pd.read_parquet(path)
+    except Exception as error:  # noqa: BLE001  (pyarrow raises many kinds for a truncated file)
+        raise UsageError(f"{path} is damaged ({type(error).__name__}): delete it; {_way_out(path, results)}") from error
+
+
+def _way_out(path: Path, results: Path) -> str:
+    name = shlex.quote(f"results/{results.name}/{path.relative_to(results)}")
+    return f"`snakemake --cores all --configfile config/{results.name}.yaml -- {name}` computes it again"
+
+
+def read_tasks(suite: str, tasks: Iterable[str], results: Path) -> pd.DataFrame:
+    """Return tasks.csv: what calibration measured of these tasks, one row each."""
+    rows = []
+    for task in tasks:
+        path = results / "tasks" / task / calibrate.ROW
+        row = read_json(path)
+        if row is None:
+            raise UsageError(f"{path} is missing or damaged: delete it; {_way_out(path, results)}")
+        rows.append({"suite": suite, **row})
+    return check(pd.DataFrame(rows), "tasks")
+
+
+def read_runs(cells: Sequence[Cell], results: Path) -> pd.DataFrame:
+    """Return runs.parquet: one row per cell and replicate, with the algorithm's name beside the label."""
+    tables = []
+    for item in cells:
+        table = read_parquet(results / "runs" / item.task / item.method / cell.RUNS, results)
+        tables.append(table.assign(algorithm=item.algorithm))
+    runs = _concatenate(tables)
+    return check(runs, "runs")
+
+
+def read_curves(cells: Sequence[Cell], results: Path) -> pd.DataFrame:
+    """Return curves.parquet: the long table of everything logged at checkpoints."""
+    tables = [
+        read_parquet(results / "runs" / item.task / item.method / cell.CURVES, results)
+        for item in cells
+    ]
+    return check(_concatenate(tables), "curves")
+
+
+def _concatenate(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Stack tables, leaving out empty ones (cells that could not run), which would spoil the columns' types."""
+    full = [table for table in tables if len(table)]
+    return pd.concat(full or tables[:1], ignore_index=True) if tables else pd.DataFrame()

@@ -1,0 +1,41 @@
+"""The pictures of the gallery in one file: start, target and the first replicate's result of every method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.harness import calibrate, cell
+from benchmarks.harness.cell import Cell
+from benchmarks.harness.errors import UsageError
+
+Pictures = dict[str, np.ndarray]  # `<task>/start`, `<task>/target`, `<task>/<method>` → uint8 (h, w) or (h, w, 3)
+
+
+def read_pictures(path: Path) -> Pictures:
+    """Read a file of pictures; raises UsageError naming it where it is missing or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+    except FileNotFoundError:
+        raise UsageError(f"{path} is missing: run the pipeline again, it computes what is not there") from None
+    except Exception as error:  # noqa: BLE001  (numpy and zipfile raise many kinds for a truncated file)
+        raise UsageError(f"{path} is damaged ({type(error).__name__}): delete it and run the pipeline again") from error
+
+
+def collect_pictures(cells: Sequence[Cell], tasks: Iterable[str], results: Path) -> Pictures:
+    """Return the pictures of these tasks; methods without one (failed, unsupported) are left out."""
+    pictures: Pictures = {}
+    for task in tasks:
+        for key, picture in read_pictures(results / "tasks" / task / calibrate.IMAGES).items():
+            pictures[f"{task}/{key}"] = picture
+        for item in cells:
+            if item.task != task:
+                continue
+            found = read_pictures(results / "runs" / task / item.method / cell.IMAGES)
+            first = str(min(item.replicates))
+            if first in found:
+                pictures[f"{task}/{item.method}"] = found[first]
+    return pictures
