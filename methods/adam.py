@@ -1,0 +1,30 @@
+"""Adam on the task's own gradient: the oracle that shows what a differentiable renderer would have given."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from methods.base import Descent, Evaluation
+
+
+class Adam(Descent):
+    """Descend the true gradient ∂L/∂θ, one evaluation and one gradient per step.
+
+    Source: Kingma & Ba 2015, β = (0.9, 0.999).
+    """
+
+    needs = "gradient"
+    oracle = True
+    grid = {"lr": (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)}
+
+    def setup(self, lr: float = 0.1) -> None:
+        """Move by about `lr` natural steps per coordinate and iteration."""
+        self.start_descent(lr)
+
+    def ask(self) -> Tensor:
+        return self.theta[None].clone()
+
+    def tell(self, z: Tensor, evaluation: Evaluation) -> None:
+        if evaluation.gradient is None:
+            raise ValueError("adam was told losses without gradients")
+        self.descend(evaluation.gradient[0])
