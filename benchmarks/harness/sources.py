@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("benchmarks", "methods")
+ROOMS = ("benchmarks", "methods", "workflow")
 
 
 def _file(module: str) -> Path | None:

@@ -1,0 +1,46 @@
+# Every method on every task, told as tables, figures and one report.
+#
+#   snakemake --cores all                                        the suite config/desk.yaml
+#   snakemake --cores all --configfile config/smoke.yaml         another suite
+#
+# Targets: all, tables, figures, report, redraw, tune, or any file below results.
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+# A suite is one file: given another, the default is not read at all (Snakemake would merge the two).
+if not workflow.configfiles:
+
+    configfile: "config/desk.yaml"
+
+
+include: "workflow/rules/common.smk"
+
+
+report: "workflow/report/workflow.rst"
+
+
+wildcard_constraints:
+    task=alternatives(SUITE.tasks),
+    method=alternatives(SUITE.config["methods"]),
+    figure=alternatives(SUITE.figures),
+
+
+localrules:
+    all,
+    figures,
+    report,
+
+
+rule all:
+    default_target: True
+    input:
+        f"{FOLDER}/report.html",
+
+
+include: "workflow/rules/runs.smk"
+include: "workflow/rules/tuning.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"

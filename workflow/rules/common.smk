@@ -1,0 +1,151 @@
+# What the rules share: the suite, and for each job its specification and the source files that it depends on.
+
+import os
+import re
+import shlex
+import sys
+from functools import cache
+from math import ceil
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
+from snakemake.settings.types import DeploymentMethod
+
+from benchmarks.harness.errors import UsageError
+from benchmarks.harness.sources import sources
+from workflow.suite import load_suite, to_json
+
+BASE_MIB = 1024  # what Python and the libraries take before a task is built
+MINUTES_TO_START = 5
+TABLES = [
+    "tasks.csv",
+    "runs.parquet",
+    "curves.parquet",
+    "targets.csv",
+    "hits.parquet",
+    "scores.csv",
+    "summary.csv",
+    "qc.csv",
+    "claims.csv",
+    "environment.csv",
+    "pictures.npz",
+]
+PAGES = ["methods", "scores", "claims", "quality", "environment"]
+
+
+def open_suite():
+    files = [os.path.relpath(path) for path in workflow.configfiles]
+    if len(files) > 1:
+        raise WorkflowError(f"a suite is one config file, got {len(files)}: {', '.join(files)}")
+    try:
+        suite = load_suite(files[0])
+    except UsageError as error:
+        raise WorkflowError(str(error)) from None
+    if suite.config != config:
+        key = next(key for key in config if config[key] != suite.config.get(key))
+        raise WorkflowError(
+            f"--config {key}=…: what decides the numbers stands in the suite's file alone; "
+            f"copy {files[0]}, give it another name under `suite:` and change {key!r} there"
+        )
+    if suite.tuned_path and not suite.tuned_path.is_file() and workflow.is_main_process:
+        logger.info(
+            f"{suite.tuned_path} is not there yet: the methods run with their defaults (target `tune` makes it)"
+        )
+    return suite
+
+
+def logged(command):
+    """Where a job fails, the end of its log is what the user wants to see."""
+    return f"{command} > {{log:q}} 2>&1 || {{{{ code=$?; tail -n 25 {{log:q}} >&2; exit $code; }}}}"
+
+
+def alternatives(labels):
+    return "|".join(map(re.escape, labels)) or "none"
+
+
+SUITE = open_suite()
+FOLDER = SUITE.folder.as_posix()
+CELLS = {(cell.task, cell.method): cell for cell in SUITE.cells}
+TUNING = {(cell.task, cell.method): cell for cell in SUITE.tuning_cells}
+
+# `.venv/bin/snakemake` works without an activated environment; in conda's environments `python` is theirs.
+if DeploymentMethod.CONDA not in workflow.deployment_settings.deployment_method:
+    shell.prefix(f'PATH="{Path(sys.executable).parent}:$PATH"; ')
+
+
+@cache
+def modules(*names):
+    return frozenset(sources(*names))
+
+
+def sources_of_task(wildcards):
+    problem = SUITE.tasks[wildcards.task].problem
+    return sorted(modules("benchmarks.harness.calibrate") | modules(f"benchmarks.{problem}"))
+
+
+def sources_of_cell(wildcards):
+    cell = CELLS[wildcards.task, wildcards.method]
+    runner = modules("benchmarks.harness.runner")
+    return sorted(runner | modules(f"benchmarks.{cell.problem}") | modules(f"methods.{cell.algorithm}"))
+
+
+def sources_of_figure(wildcards):
+    return sorted(modules("workflow.figures.__main__", f"workflow.figures.{wildcards.figure}"))
+
+
+def calibration(wildcards):
+    return to_json(SUITE.calibration(wildcards.task))
+
+
+def cell_spec(wildcards):
+    return to_json(CELLS[wildcards.task, wildcards.method])
+
+
+def tuning_spec(wildcards):
+    return to_json(TUNING[wildcards.task, wildcards.method])
+
+
+def options_of_figure(wildcards):
+    return to_json(SUITE.figures[wildcards.figure])
+
+
+def tables_of_figure(wildcards):
+    own = {"plateau": ["landscape.parquet"], "surrogate": ["surrogate.parquet"]}
+    return [f"{FOLDER}/tables/{name}" for name in own.get(wildcards.figure, TABLES)]
+
+
+def drawing_commands():
+    """One line per figure, for drawing all of them whatever else exists."""
+    command = "python -m workflow.figures {} --tables {}/tables --options {} --out {}/figures/{}.pdf"
+    return "\n".join(
+        command.format(name, shlex.quote(FOLDER), shlex.quote(to_json(options)), shlex.quote(FOLDER), name)
+        for name, options in SUITE.figures.items()
+    )
+
+
+def memory_mib(wildcards):
+    return BASE_MIB + ceil(1024 * (SUITE.tasks[wildcards.task].memory_gib or 4))
+
+
+def minutes(cell, runs):
+    """Every run to its limit, half as much again for what is not charged, and the start."""
+    return MINUTES_TO_START + ceil(1.5 * runs * cell.seconds / 60)
+
+
+def minutes_of_cell(wildcards):
+    cell = CELLS[wildcards.task, wildcards.method]
+    return minutes(cell, len(cell.replicates))
+
+
+def minutes_of_tuning(wildcards):
+    cell = TUNING[wildcards.task, wildcards.method]
+    return minutes(cell, 6 * len(cell.replicates))
+
+
+def of_all_cells(name):
+    return [f"{FOLDER}/runs/{task}/{method}/{name}" for task, method in CELLS]
+
+
+def of_all_tasks(name):
+    return [f"{FOLDER}/tasks/{task}/{name}" for task in dict.fromkeys(task for task, _ in CELLS)]

@@ -1,0 +1,47 @@
+# Figures from tables, and from nothing else.
+
+
+rule figure:
+    input:
+        tables=tables_of_figure,
+        sources=sources_of_figure,
+    output:
+        pdf=f"{FOLDER}/figures/{{figure}}.pdf",
+        png=report(
+            f"{FOLDER}/figures/{{figure}}.png",
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
+    log:
+        f"{FOLDER}/logs/figures/{{figure}}.log",
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        options=options_of_figure,
+        tables=f"{FOLDER}/tables/",
+    shell:
+        logged(
+            "python -m workflow.figures {wildcards.figure} --tables {params.tables:q}"
+            " --options {params.options:q} --out {output.pdf:q}"
+        )
+
+
+rule figures:
+    input:
+        expand(f"{FOLDER}/figures/{{figure}}.pdf", figure=SUITE.figures),
+
+
+# All figures anew from the tables that are there, for instance in a fresh checkout: no run is asked for.
+rule redraw:
+    log:
+        f"{FOLDER}/logs/redraw.log",
+    conda:
+        "../../environment.yml"
+    params:
+        commands=drawing_commands(),
+    shell:
+        logged("( set -e; {params.commands} )")

@@ -1,0 +1,48 @@
+# What is known of a task beforehand, then one job per (task, method): its seeds in turn, each kept when finished.
+
+
+rule calibrate:
+    input:
+        sources=sources_of_task,
+    output:
+        row=f"{FOLDER}/tasks/{{task}}/task.json",
+        images=f"{FOLDER}/tasks/{{task}}/images.npz",
+    log:
+        f"{FOLDER}/logs/calibrate/{{task}}.log",
+    conda:
+        "../../environment.yml"
+    threads: SUITE.threads
+    resources:
+        mem_mb=memory_mib,
+        runtime=30,
+        gpu=int(SUITE.device != "cpu"),
+    params:
+        spec=calibration,
+        out=subpath(output.row, parent=True),
+    shell:
+        logged("python -m benchmarks.harness.calibrate --spec {params.spec:q} --out {params.out:q}")
+
+
+rule run:
+    input:
+        # Only for the order: what calibration measures does not enter a run.
+        task=ancient(rules.calibrate.output.row),
+        sources=sources_of_cell,
+    output:
+        runs=f"{FOLDER}/runs/{{task}}/{{method}}/runs.parquet",
+        curves=f"{FOLDER}/runs/{{task}}/{{method}}/curves.parquet",
+        images=f"{FOLDER}/runs/{{task}}/{{method}}/images.npz",
+    log:
+        f"{FOLDER}/logs/run/{{task}}/{{method}}.log",
+    conda:
+        "../../environment.yml"
+    threads: SUITE.threads
+    resources:
+        mem_mb=memory_mib,
+        runtime=minutes_of_cell,
+        gpu=int(SUITE.device != "cpu"),
+    params:
+        spec=cell_spec,
+        out=subpath(output.runs, parent=True),
+    shell:
+        logged("python -m benchmarks.harness.cell --spec {params.spec:q} --out {params.out:q}")

@@ -1,0 +1,40 @@
+# The same small grid for every method on every task, on replicates that the comparison never sees.
+
+
+rule tune_run:
+    input:
+        task=ancient(rules.calibrate.output.row),
+        sources=sources_of_cell,
+    output:
+        f"{FOLDER}/tuning/{{task}}/{{method}}/grid.parquet",
+    log:
+        f"{FOLDER}/logs/tune/{{task}}/{{method}}.log",
+    conda:
+        "../../environment.yml"
+    threads: SUITE.threads
+    resources:
+        mem_mb=memory_mib,
+        runtime=minutes_of_tuning,
+        gpu=int(SUITE.device != "cpu"),
+    params:
+        spec=tuning_spec,
+        out=subpath(output[0], parent=True),
+    shell:
+        logged("python -m benchmarks.harness.tune --spec {params.spec:q} --out {params.out:q}")
+
+
+rule tune:
+    input:
+        grids=[f"{FOLDER}/tuning/{task}/{method}/grid.parquet" for task, method in TUNING],
+        sources=sorted(modules("workflow.tables.tuning")),
+    output:
+        grid=f"{FOLDER}/tuning/grid.csv",
+        best=f"{FOLDER}/tuning/best.csv",
+    log:
+        f"{FOLDER}/logs/tune.log",
+    conda:
+        "../../environment.yml"
+    params:
+        results=subpath(output.best, ancestor=2),
+    shell:
+        logged("python -m workflow.tables.tuning --results {params.results:q}")
