@@ -1,0 +1,116 @@
+"""Differentiable stand-ins for a loss: h_φ(z), fitted to samples by `zerograds`.
+
+`features` turns candidates into inputs once per batch, `forward` maps features to predictions: several fits on one
+batch then share the costly encoding.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu, linear
+
+Kind = Literal["neural", "quadratic", "linear"]
+LOW = 64  # largest dimension that takes the small network (ours; published: 1 and 2 small, 336 and more large)
+
+
+class Network(nn.Module):
+    """An MLP with leaky ReLU after every layer, the output's included.
+
+    Low dimensions: 3 hidden layers of 64 on the plain coordinates. High ones: 8 of 128 on a positional encoding
+    x, sin 2^k x, cos 2^k x, k = 0 … frequencies − 1, of width (1 + 2·frequencies)·dim.
+
+    Source: Fischer & Ritschel 2024. Ours: the first layer sees x = scale·z, where the default scale 1/40 is the paper's
+    σ in its own units for textures and weights, 1/3 the one of its low-dimensional tasks, so that inputs have the
+    published magnitude; the powers of two carry no factor π; initial weights are uniform in ±1/√(inputs).
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        layers: int,
+        width: int,
+        frequencies: int,
+        scale: float,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.scale = scale
+        self.frequencies = frequencies
+        sizes = [(1 + 2 * frequencies) * dim, *[width] * layers, 1]
+        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
+        for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+            bound = 1 / math.sqrt(fan_in)
+            for parameters, shape in ((self.weights, (fan_out, fan_in)), (self.biases, (fan_out,))):
+                value = torch.empty(shape, device=generator.device).uniform_(-bound, bound, generator=generator)
+                parameters.append(nn.Parameter(value))
+
+    def features(self, z: Tensor) -> Tensor:
+        """Encode candidates (n, dim) as (n, (1 + 2·frequencies)·dim)."""
+        x = self.scale * z
+        waves = [2.0**k * x for k in range(self.frequencies)]
+        return torch.cat([x, *(wave.sin() for wave in waves), *(wave.cos() for wave in waves)], 1) if waves else x
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Predict losses (n,)."""
+        for weight, bias in zip(self.weights, self.biases, strict=True):
+            features = leaky_relu(linear(features, weight, bias))
+        return features.squeeze(1)
+
+
+class Linear(nn.Module):
+    """h(z) = b·x + c with x = z − origin: one slope for everywhere, starting from zero."""
+
+    def __init__(self, origin: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("origin", origin.clone())
+        self.slope = nn.Parameter(torch.zeros_like(origin))
+        self.constant = nn.Parameter(torch.zeros_like(origin[:1]))
+
+    def features(self, z: Tensor) -> Tensor:
+        """Centre candidates (n, dim)."""
+        return z - self.origin
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Predict losses (n,)."""
+        return features @ self.slope + self.constant
+
+
+class Quadratic(Linear):
+    """h(z) = ½ xᵀA x + b·x + c with a full matrix A, starting from zero."""
+
+    def __init__(self, origin: Tensor) -> None:
+        super().__init__(origin)
+        self.matrix = nn.Parameter(torch.zeros(len(origin), len(origin), device=origin.device))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Predict losses (n,)."""
+        return super().forward(features) + 0.5 * ((features @ self.matrix) * features).sum(1)
+
+
+def layout(dim: int, layers: int | None, width: int | None, frequencies: int | None) -> tuple[int, int, int]:
+    """Return hidden layers, width and frequencies: the published ones for this dimension where None."""
+    published = (3, 64, 0) if dim <= LOW else (8, 128, 6)
+    chosen = (layers, width, frequencies)
+    return tuple(known if given is None else given for known, given in zip(published, chosen, strict=True))
+
+
+def parameter_count(kind: Kind, dim: int, layers: int, width: int, frequencies: int) -> int:
+    """Return the number of numbers in φ."""
+    if kind == "linear":
+        return dim + 1
+    if kind == "quadratic":
+        return dim * dim + dim + 1
+    return ((1 + 2 * frequencies) * dim + 1) * width + (layers - 1) * (width + 1) * width + width + 1
+
+
+def build(
+    kind: Kind, origin: Tensor, layers: int, width: int, frequencies: int, scale: float, generator: torch.Generator
+) -> Network | Linear:
+    """Return an unfitted surrogate for candidates around `origin` (dim,)."""
+    if kind == "neural":
+        return Network(len(origin), layers, width, frequencies, scale, generator)
+    return Linear(origin) if kind == "linear" else Quadratic(origin)
