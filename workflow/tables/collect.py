@@ -60,10 +60,7 @@ def read_runs(cells: Sequence[Cell], results: Path) -> pd.DataFrame:
 
 def read_curves(cells: Sequence[Cell], results: Path) -> pd.DataFrame:
     """Return curves.parquet: the long table of everything logged at checkpoints."""
-    tables = [
-        read_parquet(results / "runs" / item.task / item.method / cell.CURVES, results)
-        for item in cells
-    ]
+    tables = [read_parquet(results / "runs" / item.task / item.method / cell.CURVES, results) for item in cells]
     return check(_concatenate(tables), "curves")
 
 

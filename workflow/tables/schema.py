@@ -26,7 +26,7 @@ class SchemaError(ValueError):
 
 @cache
 def schema(table: str) -> dict[str, Any]:
-    """Return the schema of a table: `description`, `key`, `columns` (name → type, missing, low, high, values, meaning)."""
+    """Return a table's schema: `description`, `key`, `columns` (name → type, missing, low, high, values, meaning)."""
     return yaml.safe_load((FOLDER / f"{table}.yaml").read_text())
 
 

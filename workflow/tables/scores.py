@@ -66,7 +66,8 @@ def make_scores(runs: pd.DataFrame, tasks: pd.DataFrame, hits: pd.DataFrame, ora
     hits = hits.sort_values([*order, "target"])
     by_cell = {key: group for key, group in hits.groupby(["task", "method"])}
     rows = [
-        {"suite": group["suite"].iloc[0], "task": key[0], "method": key[1]} | _row(group.sort_values("seed"), by_cell[key])
+        {"suite": group["suite"].iloc[0], "task": key[0], "method": key[1]}
+        | _row(group.sort_values("seed"), by_cell[key])
         for key, group in runs.groupby(["task", "method"], sort=False)
     ]
     table = pd.DataFrame(rows)

@@ -1,0 +1,83 @@
+"""Make all tables of a suite: `python -m workflow.tables --config config/<suite>.yaml --results results/<suite>`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.harness.cell import entry
+from benchmarks.harness.registry import method_class
+from benchmarks.harness.store import atomic
+from workflow.suite import Suite, load_suite
+from workflow.tables.claims import make_claims
+from workflow.tables.collect import read_curves, read_runs, read_tasks
+from workflow.tables.evidence import Evidence
+from workflow.tables.pictures import Pictures, collect_pictures
+from workflow.tables.quality import Results, make_quality
+from workflow.tables.scores import make_scores
+from workflow.tables.summary import make_environment, make_summary
+from workflow.tables.targets import make_hits, make_targets
+
+
+def make_tables(suite: Suite, results: Path) -> dict[str, pd.DataFrame | Pictures]:
+    """Return file name → table of everything that the suite's finished cells tell."""
+    cells = suite.cells
+    tasks = read_tasks(suite.name, dict.fromkeys(cell.task for cell in cells), results)
+    runs, curves = read_runs(cells, results), read_curves(cells, results)
+    oracles = {name for name in {cell.algorithm for cell in cells} if method_class(name).oracle}
+    targets = make_targets(tasks)
+    hits = make_hits(runs, curves, targets)
+    scores = make_scores(runs, tasks, hits, oracles)
+    grid = read_grid(suite.tuned_path)
+    return {
+        "tasks.csv": tasks,
+        "targets.csv": targets,
+        "scores.csv": scores,
+        "summary.csv": make_summary(scores),
+        "qc.csv": make_quality(Results(cells, tasks, runs, curves, scores, grid)),
+        "claims.csv": make_claims(Evidence(tasks, runs, curves)),
+        "environment.csv": make_environment(runs),
+        "runs.parquet": runs,
+        "curves.parquet": curves,
+        "hits.parquet": hits,
+        "pictures.npz": collect_pictures(cells, suite.figures.get("gallery", {}).get("tasks", []), results),
+    }
+
+
+def read_grid(tuned: Path | None) -> pd.DataFrame | None:
+    """Return the tuning grid beside the table of tuned parameters, if there is one."""
+    path = tuned.with_name("grid.csv") if tuned else None
+    return pd.read_csv(path) if path and path.is_file() else None
+
+
+def write(tables: dict[str, pd.DataFrame | Pictures], folder: Path) -> None:
+    """Write every table whole or not at all."""
+    for name, table in tables.items():
+        with atomic(folder / name) as part:
+            if isinstance(table, dict):
+                with part.open("wb") as file:
+                    np.savez_compressed(file, **table)
+            elif name.endswith(".csv"):
+                table.to_csv(part, index=False)
+            else:
+                table.to_parquet(part, index=False)
+
+
+def main() -> None:
+    """Parse the command line, make the tables, tell what the checks found."""
+    parser = argparse.ArgumentParser(prog="python -m workflow.tables", description=__doc__)
+    parser.add_argument("--config", required=True, type=Path, help="config/<suite>.yaml")
+    parser.add_argument("--results", required=True, type=Path, help="results/<suite>")
+    arguments = parser.parse_args()
+    tables = make_tables(load_suite(arguments.config), arguments.results)
+    write(tables, arguments.results / "tables")
+    found = tables["qc.csv"]
+    for row in found[found["verdict"] != "ok"].itertuples():
+        print(f"{row.verdict}: {row.check} {row.subject}: {row.explanation}")
+
+
+if __name__ == "__main__":
+    entry(main)

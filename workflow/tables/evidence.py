@@ -1,0 +1,152 @@
+"""Paired comparisons for the claims: two methods on the same tasks and seeds, at equal cost, with an interval."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from workflow.tables.collect import GOOD
+from workflow.tables.intervals import cluster_bootstrap
+from workflow.tables.targets import gap
+
+MIN_PAIRS = 3  # fewer seeds prove nothing
+WORST, FINEST = 10.0, 1e-6  # gaps are compared within these: a failed run counts as the worst
+TUNED = ("lr", "sigma")  # two variants of a method may differ in these: each was tuned
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A mean paired effect with its 95 % interval, and the medians per task that it comes from."""
+
+    mean: float
+    low: float
+    high: float
+    n_pairs: int
+    by_task: dict[str, float]
+
+    @classmethod
+    def of(cls, pairs: pd.Series) -> Effect:
+        """Pool paired effects indexed by (task, …): every task weighs the same."""
+        pairs = pairs.dropna()
+        groups = {str(task): group for task, group in pairs.groupby(level=0, sort=False)}
+        if not groups:
+            return cls(np.nan, np.nan, np.nan, 0, {})
+        low, high = cluster_bootstrap([group.to_numpy(float) for group in groups.values()])
+        mean = float(np.mean([group.mean() for group in groups.values()]))
+        return cls(mean, low, high, len(pairs), {task: float(group.median()) for task, group in groups.items()})
+
+    def verdict(self, no_effect: float) -> str:
+        """Return what the interval says about an effect above `no_effect`."""
+        if self.n_pairs == 0:
+            return "not tested"
+        if self.n_pairs < MIN_PAIRS or np.isnan(self.low):
+            return "inconclusive"
+        if self.low > no_effect:
+            return "holds"
+        return "does not hold" if self.high < no_effect else "inconclusive"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The suite's tables, seen as paired comparisons."""
+
+    tasks: pd.DataFrame
+    runs: pd.DataFrame
+    curves: pd.DataFrame
+
+    def tasks_where(self, problem: str | None = None, least_dim: int = 1, **params: Any) -> list[str]:
+        """Return the labels of tasks of this problem, size and with these parameters."""
+        chosen = self.tasks[self.tasks["dim"] >= least_dim]
+        if problem is not None:
+            chosen = chosen[chosen["problem"] == problem]
+        matches = chosen["params"].map(
+            lambda text: all(json.loads(text).get(key) == value for key, value in params.items())
+        )
+        return list(chosen.loc[matches.astype(bool), "task"])
+
+    @cached_property
+    def _runs(self) -> pd.DataFrame:
+        ran = self.runs[self.runs["status"] != "unsupported"].copy()
+        ran["good"] = ran["status"].isin(GOOD)
+        ran["gap"] = gap(ran["loss_final"], ran["task"], self.tasks)
+        return ran.set_index(["task", "method", "seed"]).sort_index()
+
+    @cached_property
+    def _losses(self) -> dict[tuple[Any, ...], pd.DataFrame]:
+        losses = self.curves[self.curves["metric"] == "loss"]
+        losses = losses.assign(gap=gap(losses["value"], losses["task"], self.tasks))
+        return {key: curve for key, curve in losses.groupby(["task", "method", "seed"])}
+
+    def seeds(self, task: str, *methods: str) -> list[int]:
+        """Return the seeds that all these methods ran on a task."""
+        index = self._runs.index
+        sets = [{seed for t, m, seed in index if (t, m) == (task, method)} for method in methods]
+        return sorted(set.intersection(*sets)) if sets else []
+
+    def gap_at(self, task: str, method: str, seed: int, cost: float = np.inf) -> float:
+        """Return the gap at the last checkpoint up to `cost`; WORST for a failed run."""
+        run = self._runs.loc[(task, method, seed)]
+        if not run["good"]:
+            return WORST
+        value = run["gap"]
+        if run["cost"] > cost:
+            curve = self._losses[(task, method, seed)]
+            value = curve.loc[curve["cost"] <= cost, "gap"].iloc[-1]
+        return float(np.clip(value, FINEST, WORST))
+
+    def advantage(self, tasks: Iterable[str], better: str, worse: str) -> pd.Series:
+        """Return log10(gap of `worse` / gap of `better`) per (task, seed): above 0 where `better` is better.
+
+        At equal cost: where one of the two timed out, both are read at the cost it had reached.
+        """
+        found = {}
+        for task in tasks:
+            for seed in self.seeds(task, better, worse):
+                pair = self._runs.loc[[(task, better, seed), (task, worse, seed)]]
+                late = pair.loc[pair["status"] == "timeout", "cost"]
+                cost = late.min() if len(late) else np.inf
+                gaps = [self.gap_at(task, method, seed, cost) for method in (worse, better)]
+                found[task, better, worse, seed] = np.log10(gaps[0] / gaps[1])
+        return _series(found)
+
+    def metric(self, task: str, method: str, name: str, since: float = 0.0) -> pd.Series:
+        """Return seed → median of a metric over the checkpoints from this share of the run's cost on."""
+        chosen = self._metrics.get((task, method, name))
+        if chosen is None:
+            return pd.Series(dtype=float)
+        late = chosen[chosen["cost"] >= since * chosen.groupby("seed")["cost"].transform("max")]
+        return late.groupby("seed")["value"].median()
+
+    @cached_property
+    def _metrics(self) -> dict[tuple[Any, ...], pd.DataFrame]:
+        keys = ["task", "method", "metric"]
+        other = self.curves[self.curves["metric"] != "loss"].dropna(subset=["value"])
+        return {key: group for key, group in other.groupby(keys)}
+
+    def contrasts(self, algorithm: str, parameter: str, plain: Any, changed: Any) -> list[tuple[str, str, str]]:
+        """Return (task, label with `plain`, label with `changed`): runs that differ in this parameter alone."""
+        labels = self._runs[self._runs["algorithm"] == algorithm].reset_index()
+        labels = labels.drop_duplicates(["task", "method"])
+        found = []
+        for task, group in labels.groupby("task", sort=False):
+            params = {row.method: json.loads(row.params) for row in group.itertuples()}
+            for first, left in params.items():
+                for second, right in params.items():
+                    differ = {key for key in left | right if left.get(key) != right.get(key)} - set(TUNED)
+                    values = left.get(parameter), right.get(parameter)
+                    if differ == {parameter} and values == (plain, changed):
+                        found.append((str(task), first, second))
+        return found
+
+
+def _series(found: dict[tuple[Any, ...], float]) -> pd.Series:
+    """Return effects indexed by (task, better, worse, seed)."""
+    if not found:
+        return pd.Series(dtype=float)
+    return pd.Series(list(found.values()), index=pd.MultiIndex.from_tuples(found), dtype=float)
