@@ -1,0 +1,47 @@
+"""Adapter for one optimizer of Nevergrad's portfolio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from methods._replay import Replay
+
+
+class Portfolio(Replay):
+    """A named optimizer of Nevergrad (Rapin & Teytaud 2018), started at the start with step size σ.
+
+    Nevergrad is serial: a batch of B is B asks, then B tells, announced to it as B workers. Boxes are left to the
+    runner's projection, since Nevergrad rescales the step size where it knows of bounds.
+    """
+
+    library = "nevergrad"
+    grid = {"sigma": (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)}
+
+    def start_portfolio(self, build: Callable[..., Any], sigma: float, batch: int) -> None:
+        """Build the optimizer (a class of Nevergrad's or one of its configured ones) for the budget of the space."""
+        import nevergrad
+
+        array = nevergrad.p.Array(init=self.start()).set_mutation(sigma=sigma)
+        array.random_state = np.random.RandomState(self.seed % 2**32)
+        self.batch = min(batch, self.space.max_batch)
+        self.optimizer = build(array, budget=self.space.budget, num_workers=self.batch)
+
+    def propose(self) -> np.ndarray:
+        self.candidates = [self.optimizer.ask() for _ in range(self.batch)]
+        return np.stack([candidate.value for candidate in self.candidates])
+
+    def learn(self, losses: list[float]) -> None:
+        for candidate, loss in zip(self.candidates, losses, strict=True):
+            self.optimizer.tell(candidate, loss)
+
+    def recommend(self) -> np.ndarray | None:
+        if not self.told:
+            return None
+        generator = self.optimizer.parametrization.random_state
+        state = generator.get_state()
+        best = self.optimizer.recommend().value
+        generator.set_state(state)
+        return best

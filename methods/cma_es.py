@@ -1,0 +1,73 @@
+"""CMA-ES with a full, diagonal or low-rank covariance: the standard to beat without gradients."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from methods._replay import Replay
+from methods.base import Space
+
+MATRICES = 4  # covariance, eigenvectors, and the workspace of their update, in doubles
+VARIANTS = {"full": 1, "separable": 2, "vd": 2, "vkd": 2}  # variant → least dimension that it is made for
+
+
+class CmaEs(Replay):
+    """Adapt mean, step size and covariance C of a Gaussian to the ranking of its samples.
+
+    full: C is d × d (Hansen & Ostermeier 2001); separable: C = D² (Ros & Hansen 2008); vd: C = D(I + vvᵀ)D (Akimoto,
+    Auger & Hansen 2014), memory O(d); vkd: C = D(I + VVᵀ)D with V of adaptive rank (Akimoto & Hansen 2016), here at
+    most `rank`: O(d · rank). Library: pycma. Its own stopping criteria are not asked, so that a plateau does not end a
+    run. The box is left to the runner's projection. The incumbent is the mean.
+    """
+
+    library = "cma"
+    grid = {"sigma": (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)}
+
+    @classmethod
+    def unsupported(cls, space: Space, **params: Any) -> str | None:
+        if space.dim < 2:
+            return "pycma needs at least two dimensions"
+        matrix = 8 * space.dim**2
+        limit = params.get("memory_gib", 4.0)
+        if params.get("variant", "full") == "full" and MATRICES * matrix > limit * 2**30:
+            return f"covariance needs {matrix / 1e9:.1f} GB, {MATRICES} times that to update it; limit {limit:g} GiB"
+        return super().unsupported(space, **params)
+
+    def setup(
+        self,
+        variant: Literal["full", "separable", "vd", "vkd"] = "full",
+        sigma: float = 1.0,
+        population: int | None = None,
+        rank: int = 30,
+        memory_gib: float = 4.0,
+    ) -> None:
+        """Start with standard deviation `sigma`; `population` None is 4 + ⌊3 ln dim⌋; `rank` limits vkd."""
+        import cma
+        from cma.restricted_gaussian_sampler import GaussVDSampler, GaussVkDSampler
+
+        options: dict[str, Any] = {
+            "seed": self.seed % 2**31 + 1,
+            "verbose": -9,
+            "verb_log": 0,
+            "CMA_diagonal": variant == "separable",
+        }
+        if population is not None:
+            options["popsize"] = min(population, self.space.max_batch)
+        if variant == "vd":
+            options = GaussVDSampler.extend_cma_options(options)
+        if variant == "vkd":
+            options = GaussVkDSampler.extend_cma_options(options)
+            options["CMA_sampler_options"] = {"kmax": min(rank, self.space.dim - 1)}
+        self.strategy = cma.CMAEvolutionStrategy(self.start(), sigma, options)
+
+    def propose(self) -> np.ndarray:
+        self.samples = self.strategy.ask()
+        return np.stack(self.samples)
+
+    def learn(self, losses: list[float]) -> None:
+        self.strategy.tell(self.samples, losses)
+
+    def recommend(self) -> np.ndarray | None:
+        return self.strategy.result.xfavorite

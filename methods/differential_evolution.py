@@ -1,0 +1,18 @@
+"""Differential evolution: mutate by differences between members of the population."""
+
+from __future__ import annotations
+
+from methods._portfolio import Portfolio
+
+
+class DifferentialEvolution(Portfolio):
+    """Curr-to-best mutation and crossover in a population of 30, spread around the start.
+
+    Source: Storn & Price 1997; library: Nevergrad.
+    """
+
+    def setup(self, sigma: float = 1.0, batch: int = 15) -> None:
+        """Spread the first population with standard deviation `sigma`; half a population is in flight at once."""
+        from nevergrad.optimization import registry
+
+        self.start_portfolio(registry["DE"], sigma, batch)

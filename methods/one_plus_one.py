@@ -1,0 +1,18 @@
+"""The (1+1) evolution strategy: keep the better of parent and mutant."""
+
+from __future__ import annotations
+
+from methods._portfolio import Portfolio
+
+
+class OnePlusOne(Portfolio):
+    """Gaussian mutation with the one-fifth success rule for the step size.
+
+    Source: Rechenberg 1973, Schumer & Steiglitz 1968; library: Nevergrad. Serial by nature: one candidate at a time.
+    """
+
+    def setup(self, sigma: float = 1.0, batch: int = 1) -> None:
+        """Mutate with standard deviation `sigma`, adapted from there."""
+        from nevergrad.optimization import registry
+
+        self.start_portfolio(registry["OnePlusOne"], sigma, batch)

@@ -1,0 +1,19 @@
+"""Particle swarm: members fly between their own best point and the swarm's."""
+
+from __future__ import annotations
+
+from methods._portfolio import Portfolio
+
+
+class ParticleSwarm(Portfolio):
+    """Forty particles with inertia and two attractors, in the coordinates of the task.
+
+    Source: Kennedy & Eberhart 1995, constants of the Standard PSO 2011 (Zambrano-Bigiarini et al. 2013); library:
+    Nevergrad.
+    """
+
+    def setup(self, sigma: float = 1.0, batch: int = 20) -> None:
+        """Spread the first swarm with standard deviation `sigma`; half a swarm is in flight at once."""
+        from nevergrad.optimization import registry
+
+        self.start_portfolio(registry["RealSpacePSO"], sigma, batch)

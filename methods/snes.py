@@ -1,0 +1,25 @@
+"""SNES: the separable natural evolution strategy, one step size per coordinate."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from methods._natural_gradient import NaturalGradient
+
+
+class Snes(NaturalGradient):
+    """Mean and standard deviations of a separable Gaussian follow the natural gradient; memory O(dim).
+
+    Source: Schaul, Glasmachers & Schmidhuber 2011. Library: EvoTorch.
+    """
+
+    def setup(self, sigma: float = 1.0, population: int | None = None) -> None:
+        """Start with standard deviation `sigma`; `population` None is 4 + ⌊3 ln dim⌋."""
+        from evotorch.distributions import ExpSeparableGaussian
+
+        dim = self.space.dim
+        # EvoTorch's default rate, with its exponent ½ the (3 + ln d) / (5 √d) of Schaul et al. 2011
+        rate = 0.2 * (3 + math.log(dim)) / math.sqrt(dim)
+        self.start_search(ExpSeparableGaussian, torch.full_like(self.space.start, sigma), rate, population)

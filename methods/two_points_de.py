@@ -1,0 +1,18 @@
+"""Differential evolution with two-point crossover, which keeps neighbouring coordinates together."""
+
+from __future__ import annotations
+
+from methods._portfolio import Portfolio
+
+
+class TwoPointsDe(Portfolio):
+    """As differential evolution, but a child takes one contiguous stretch of coordinates from the mutant.
+
+    Source: Storn & Price 1997, two-point crossover after Holland 1975; library: Nevergrad.
+    """
+
+    def setup(self, sigma: float = 1.0, batch: int = 15) -> None:
+        """Spread the first population with standard deviation `sigma`; half a population is in flight at once."""
+        from nevergrad.optimization import registry
+
+        self.start_portfolio(registry["TwoPointsDE"], sigma, batch)
