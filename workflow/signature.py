@@ -1,4 +1,4 @@
-"""The parameters of a task or method, read from its source text: nothing is imported, so it takes milliseconds."""
+"""Parameters of a task, method or figure, read from its source text: nothing is imported, it takes milliseconds."""
 
 from __future__ import annotations
 
@@ -28,6 +28,22 @@ def setup_of(module: str) -> Callable[..., None] | None:
     return None
 
 
+@cache
+def options_of(module: str) -> Callable[..., None] | None:
+    """Return the like for the fields of the module's dataclass `Options`."""
+    tree = _parse(module)
+    for node in tree.body if tree else ():
+        if isinstance(node, ast.ClassDef) and node.name == "Options":
+            fields = [
+                item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
+            ]
+            names = [ast.arg("self"), *(ast.arg(field.target.id, field.annotation) for field in fields)]
+            values = [field.value or ast.Constant(...) for field in fields]
+            arguments = ast.arguments([], names, None, [], [], None, values)
+            return _stub(arguments, tree)
+    return None
+
+
 def _parse(module: str) -> ast.Module | None:
     path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
     try:
@@ -51,7 +67,7 @@ def _find_setup(module: str, class_name: str) -> Callable[..., None] | None:
         if isinstance(node, ast.ClassDef) and node.name == class_name:
             for item in node.body:
                 if isinstance(item, ast.FunctionDef) and item.name == "setup":
-                    return None if _abstract(item) else _stub(item, tree)
+                    return None if _abstract(item) else _stub(item.args, tree)
             for base in node.bases:
                 if isinstance(base, ast.Name):
                     found = _find_setup(*imported.get(base.id, (module, base.id)))
@@ -64,15 +80,14 @@ def _abstract(function: ast.FunctionDef) -> bool:
     return any(isinstance(item, ast.Name) and item.id == "abstractmethod" for item in function.decorator_list)
 
 
-def _stub(function: ast.FunctionDef, tree: ast.Module) -> Callable[..., None]:
-    """Compile the function without its body; what cannot be evaluated alone becomes `object` or None."""
+def _stub(arguments: ast.arguments, tree: ast.Module) -> Callable[..., None]:
+    """Compile an empty function with these arguments; what cannot be evaluated alone becomes `object` or None."""
     names: dict[str, Any] = dict(TYPES)
     for node in tree.body:
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
             value = _evaluate(node.value, names)
             if value is not None:
                 names[node.targets[0].id] = value
-    arguments = function.args
     for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
         if argument.annotation is None or _evaluate(argument.annotation, names) is None:
             argument.annotation = ast.Name("object", ast.Load())

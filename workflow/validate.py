@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,8 @@ import yaml
 
 from benchmarks.harness.errors import UsageError, unknown
 from benchmarks.harness.parameters import check
-from workflow.signature import setup_of
+from workflow.figures import names as figure_names
+from workflow.signature import options_of, setup_of
 
 if TYPE_CHECKING:
     from workflow.suite import Suite
@@ -71,20 +72,24 @@ def check_names(suite: Suite) -> None:
     for label, entry in tasks.items():
         where = f"tasks.{label}"
         _known(entry["problem"], task_names(), "task", path, f"{where}.problem")
-        _check_params(f"benchmarks.{entry['problem']}", entry.get("params", {}), path, where, entry["problem"])
+        _check_params(
+            setup_of(f"benchmarks.{entry['problem']}"), entry.get("params", {}), path, where, entry["problem"]
+        )
     for label, entry in methods.items():
         where, algorithm = f"methods.{label}", entry.get("algorithm", label)
         _known(algorithm, method_names(), "method", path, where)
-        _check_params(f"methods.{algorithm}", entry.get("params", {}), path, where, algorithm)
+        _check_params(setup_of(f"methods.{algorithm}"), entry.get("params", {}), path, where, algorithm)
         if "tuned_as" in entry:
             _known(entry["tuned_as"], methods, "method", path, f"{where}.tuned_as")
     for number, block in enumerate(config["grid"]):
         _known_labels(block, tasks, methods, path, f"grid.{number}")
     for name, options in config.get("figures", {}).items():
+        _known(name, figure_names(), "figure", path, "figures")
+        _check_params(options_of(f"workflow.figures.{name}"), options, path, f"figures.{name}", f"figure {name!r}")
         _known_labels(options, tasks, methods, path, f"figures.{name}")
     for cell in suite.cells:
         origin = f"{suite.tuned_path} ({cell.task}, {cell.method})"
-        _check_params(f"methods.{cell.algorithm}", cell.params, path, f"tuned: {origin}", cell.algorithm)
+        _check_params(setup_of(f"methods.{cell.algorithm}"), cell.params, path, f"tuned: {origin}", cell.algorithm)
 
 
 def _known_labels(
@@ -101,12 +106,13 @@ def _known(name: str, known: Iterable[str], kind: str, path: str, where: str) ->
         raise _at(path, where, unknown(kind, name, known))
 
 
-def _check_params(module: str, params: Mapping[str, Any], path: str, where: str, owner: str) -> None:
-    setup = setup_of(module)
-    if setup is None:
+def _check_params(
+    signature: Callable[..., None] | None, params: Mapping[str, Any], path: str, where: str, owner: str
+) -> None:
+    if signature is None:  # the source does not tell: the job will
         return
     try:
-        check(setup, params, owner)
+        check(signature, params, owner)
     except UsageError as error:
         raise _at(path, where, error) from error
 

@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 from functools import cache
+from hashlib import sha256
 from math import ceil
 from pathlib import Path
 
@@ -58,6 +59,12 @@ def open_suite():
 def logged(command):
     """Where a job fails, the end of its log is what the user wants to see."""
     return f"{command} > {{log:q}} 2>&1 || {{{{ code=$?; tail -n 25 {{log:q}} >&2; exit $code; }}}}"
+
+
+def fingerprint_of_tuning():
+    """The tables judge the grids as well, if there are some; nothing is tuned for their sake."""
+    path = SUITE.tuned_path and SUITE.tuned_path.with_name("grid.csv")
+    return sha256(path.read_bytes()).hexdigest() if path and path.is_file() else ""
 
 
 def alternatives(labels):

@@ -23,6 +23,7 @@ rule tables:
         results=subpath(output[0], ancestor=2),
         # Decides which pictures are kept.
         gallery=to_json(SUITE.figures.get("gallery", {})),
+        tuning=fingerprint_of_tuning(),
     shell:
         logged("python -m workflow.tables --results {params.results:q} --config {params.config:q}")
 

@@ -1,0 +1,237 @@
+"""Suite configs: the shipped ones are sound, a wrong one is refused in a line that names file, key and way out."""
+
+import copy
+import inspect
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmarks.harness.errors import UsageError
+from benchmarks.harness.parameters import check, defaults
+from benchmarks.harness.registry import method_class, method_names, task_class, task_names
+from benchmarks.harness.tune import grid
+from methods.base import GRID_CELLS
+from workflow import validate
+from workflow.figures import names as figure_names
+from workflow.signature import setup_of
+from workflow.suite import load_suite, to_json
+
+ROOT = Path(__file__).resolve().parent.parent
+SHIPPED = sorted((ROOT / "config").glob("*.yaml"))
+LARGEST = 248_832
+
+MICRO = {
+    "suite": "micro",
+    "seeds": 2,
+    "limits": {"evaluations": 100, "seconds": 5},
+    "tasks": {"bowl": {"problem": "analytic.quadratic", "params": {"dim": 4}}},
+    "methods": {
+        "random_search": {},
+        "es": {"algorithm": "evolution_strategy"},
+        "es_one_sided": {
+            "algorithm": "evolution_strategy",
+            "params": {"sampling": "one_sided", "lr": 0.5},
+            "tuned_as": "es",
+        },
+    },
+    "grid": [{"tasks": ["bowl"], "methods": ["random_search", "es", "es_one_sided"]}],
+    "figures": {"overview": {"tasks": ["bowl"]}},
+}
+
+
+@pytest.fixture
+def micro(tmp_path):
+    """A function that writes the micro suite, changed, and returns its path."""
+
+    def write(change=None):
+        config = copy.deepcopy(MICRO)
+        if change:
+            change(config)
+        path = tmp_path / "suite.yaml"
+        path.write_text(yaml.safe_dump(config))
+        return path
+
+    return write
+
+
+def put(*keys_and_value):
+    *keys, last, value = keys_and_value
+
+    def change(config):
+        for key in keys:
+            config = config[key]
+        config[last] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (put("sedes", 3), ["unknown key 'sedes'", "'seeds'"]),
+        (put("tasks", "bowl", "evaluatons", 3), ["tasks.bowl", "'evaluatons'", "'evaluations'"]),
+        (put("limits", "evaluations", -5), ["limits.evaluations", "-5", "at least 1"]),
+        (put("limits", "evaluations", "many"), ["limits.evaluations", "'many'", "integer"]),
+        (put("limits", "seconds", 0), ["limits.seconds", "more than 0"]),
+        (put("seeds", 0), ["seeds", "at least 1"]),
+        (put("device", "gpu"), ["device", "'gpu'"]),
+        (put("tuning", {"fraction": 2}), ["tuning.fraction", "at most 1"]),
+        (put("tasks", {}), ["tasks", "empty"]),
+        (put("tasks", "Big Bowl", {"problem": "analytic.quadratic"}), ["tasks", "'Big Bowl'"]),
+        (put("tasks", "bowl", "problem", "analytic.quadratik"), ["tasks.bowl.problem", "'analytic.quadratic'"]),
+        (put("tasks", "bowl", "params", {"dimm": 4}), ["tasks.bowl", "'dimm'", "'dim'"]),
+        (put("tasks", "bowl", "params", {"dim": "four"}), ["tasks.bowl", "'dim'", "expected int"]),
+        (put("methods", "prdtp", {}), ["methods.prdtp", "unknown method 'prdtp'", "'prdpt'"]),
+        (put("methods", "es", "params", {"learning": 1}), ["methods.es", "'learning'"]),
+        (put("methods", "es", "params", {"sampling": "two_sided"}), ["methods.es", "'two_sided'", "one_sided"]),
+        (put("methods", "es", "tuned_as", "random_serch"), ["methods.es.tuned_as", "'random_search'"]),
+        (put("grid", 0, "tasks", ["bowls"]), ["grid.0.tasks", "'bowls'", "'bowl'"]),
+        (put("grid", 0, "methods", ["ess"]), ["grid.0.methods", "'ess'", "'es'"]),
+        (put("figures", {"overvew": {}}), ["figures", "'overvew'", "'overview'"]),
+        (put("figures", "overview", "tasks", ["bow"]), ["figures.overview.tasks", "'bow'", "'bowl'"]),
+        (put("figures", "overview", {"taks": ["bowl"]}), ["figures.overview", "'taks'", "'tasks'"]),
+        (lambda config: config.pop("grid"), ["'grid' is missing"]),
+    ],
+)
+def test_wrong_config(micro, change, words):
+    path = micro(change)
+    with pytest.raises(UsageError) as caught:
+        load_suite(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_not_yaml(tmp_path):
+    path = tmp_path / "broken.yaml"
+    path.write_text("suite: [micro\n")
+    with pytest.raises(UsageError, match="not valid YAML"):
+        load_suite(path)
+    with pytest.raises(UsageError, match="No such file"):
+        load_suite(tmp_path / "absent.yaml")
+
+
+def test_cells(micro):
+    suite = load_suite(micro(put("tasks", "bowl", "evaluations", 7)))
+    assert [(cell.task, cell.method) for cell in suite.cells] == [
+        ("bowl", "random_search"),
+        ("bowl", "es"),
+        ("bowl", "es_one_sided"),
+    ]
+    cell = suite.cells[2]
+    assert (cell.algorithm, cell.evaluations, cell.seconds) == ("evolution_strategy", 7, 5)
+    assert cell.replicates == [0, 1]
+    assert to_json(cell) == to_json(load_suite(suite.path).cells[2])
+
+
+def test_tuned_values_lie_between_defaults_and_explicit_ones(micro, tmp_path):
+    best = tmp_path / "best.csv"
+    best.write_text("task,method,parameter,value\nbowl,es,lr,0.25\nbowl,es,sigma,1.0e-05\n")
+    suite = load_suite(micro(put("tuned", str(best))))
+    params = {cell.method: cell.params for cell in suite.cells}
+    assert params["random_search"] == {}
+    assert params["es"] == {"lr": 0.25, "sigma": 1e-5}
+    assert params["es_one_sided"] == {"lr": 0.5, "sigma": 1e-5, "sampling": "one_sided"}
+    assert {cell.method: cell.params for cell in suite.tuning_cells} == {"random_search": {}, "es": {}}
+
+
+@pytest.mark.parametrize("content", ["task,method\nbowl,es\n", "task,method,parameter,value\nbowl,es,lr,fast\n"])
+def test_damaged_tuned_table(micro, tmp_path, content):
+    best = tmp_path / "best.csv"
+    best.write_text(content)
+    with pytest.raises(UsageError, match=r"best.csv, line 2.*target `tune`"):
+        load_suite(micro(put("tuned", str(best))))
+
+
+def test_tuned_table_of_another_version(micro, tmp_path):
+    best = tmp_path / "best.csv"
+    best.write_text("task,method,parameter,value\nbowl,es,momentum,0.9\n")
+    with pytest.raises(UsageError, match=r"best.csv \(bowl, es\).*'momentum'"):
+        load_suite(micro(put("tuned", str(best))))
+
+
+def test_a_missing_tuned_table_means_defaults(micro, tmp_path):
+    assert all(not cell.params for cell in load_suite(micro(put("tuned", str(tmp_path / "no.csv")))).cells[:2])
+
+
+def test_tuning_is_the_same_for_all(micro):
+    suite = load_suite(micro(put("tuning", {"seeds": 3, "fraction": 0.1})))
+    assert {(cell.evaluations, cell.seconds, len(cell.replicates)) for cell in suite.tuning_cells} == {(10, 0.5, 3)}
+
+
+def test_reading_a_config_imports_nothing_heavy():
+    code = (
+        "import sys; from workflow.suite import load_suite; load_suite(sys.argv[1]); "
+        "print([name for name in ('torch', 'numpy', 'pandas', 'matplotlib') if name in sys.modules])"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(SHIPPED[0])], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "name", [*(f"benchmarks.{n}" for n in task_names()), *(f"methods.{n}" for n in method_names())]
+)
+def test_the_signature_read_from_source_is_the_real_one(name):
+    room, short = name.split(".", 1)
+    kind = task_class(short) if room == "benchmarks" else method_class(short)
+    stub = setup_of(name)
+    assert stub is not None
+    real = defaults(kind.setup)
+    found = defaults(stub)
+    assert list(found) == list(real)
+    for key, value in real.items():
+        assert found[key] == value or found[key] is None
+    plain = {key: value for key, value in real.items() if value is not inspect.Parameter.empty}
+    assert check(stub, plain, name) == check(kind.setup, plain, name)
+
+
+def test_names_are_those_of_the_registry():
+    assert validate.task_names() == task_names()
+    assert validate.method_names() == method_names()
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+class TestShipped:
+    def test_is_sound(self, path):
+        suite = load_suite(path)
+        assert suite.name == path.stem
+        assert set(suite.figures) == set(figure_names())
+        assert {task for task, _ in suite.pairs} == set(suite.tasks)
+        assert {method for _, method in suite.pairs} == set(suite.config["methods"])
+        assert json.loads(to_json(suite.cells[0]))["suite"] == suite.name
+
+    def test_random_search_is_everywhere(self, path):
+        met = defaultdict(set)
+        for task, method in load_suite(path).pairs:
+            met[task].add(method)
+        assert all("random_search" in methods for methods in met.values())
+
+    def test_same_tuning_effort(self, path):
+        for cell in load_suite(path).tuning_cells:
+            axes = method_class(cell.algorithm).grid
+            assert len(grid(dict(axes))) == GRID_CELLS, cell.method
+            assert not set(axes) & set(cell.params), f"{cell.method}: tuned and fixed at once"
+
+    def test_ablations_fix_what_they_are_about(self, path):
+        methods = load_suite(path).config["methods"]
+        for label, entry in methods.items():
+            if "tuned_as" in entry:
+                model = methods[entry["tuned_as"]]
+                assert entry["algorithm"] == model.get("algorithm", entry["tuned_as"]), label
+                assert entry["params"], label
+
+
+def test_desk_reaches_the_largest_size():
+    suite = load_suite(ROOT / "config" / "desk.yaml")
+    sizes = {task_class(task.problem)(**task.params).dim for task in suite.tasks.values()}
+    assert {1, 2, 1024, 35_152, 196_608, LARGEST} <= sizes
+    assert suite.seeds >= 3
