@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.harness.cell import entry
+from benchmarks.harness.errors import UsageError
 from benchmarks.harness.registry import method_class
 from benchmarks.harness.store import atomic
 from workflow.suite import Suite, load_suite
@@ -17,6 +18,7 @@ from workflow.tables.collect import read_curves, read_runs, read_tasks
 from workflow.tables.evidence import Evidence
 from workflow.tables.pictures import Pictures, collect_pictures
 from workflow.tables.quality import Results, make_quality
+from workflow.tables.schema import check
 from workflow.tables.scores import make_scores
 from workflow.tables.summary import make_environment, make_summary
 from workflow.tables.targets import make_hits, make_targets
@@ -50,7 +52,12 @@ def make_tables(suite: Suite, results: Path) -> dict[str, pd.DataFrame | Picture
 def read_grid(tuned: Path | None) -> pd.DataFrame | None:
     """Return the tuning grid beside the table of tuned parameters, if there is one."""
     path = tuned.with_name("grid.csv") if tuned else None
-    return pd.read_csv(path) if path and path.is_file() else None
+    if path is None or not path.is_file():
+        return None
+    try:
+        return check(pd.read_csv(path), "grid")
+    except ValueError as error:  # of pandas or of the schema
+        raise UsageError(f"{path}: {error}; delete it and run the target `tune` again") from error
 
 
 def write(tables: dict[str, pd.DataFrame | Pictures], folder: Path) -> None:

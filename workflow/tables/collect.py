@@ -32,8 +32,7 @@ def read_parquet(path: Path, results: Path) -> pd.DataFrame:
 
 
 def _way_out(path: Path, results: Path) -> str:
-    name = shlex.quote(f"results/{results.name}/{path.relative_to(results)}")
-    return f"`snakemake --cores all --configfile config/{results.name}.yaml -- {name}` computes it again"
+    return f"`snakemake --cores all --configfile config/{results.name}.yaml -- {shlex.quote(str(path))}` makes it again"
 
 
 def read_tasks(suite: str, tasks: Iterable[str], results: Path) -> pd.DataFrame:

@@ -13,10 +13,10 @@ import pandas as pd
 
 from workflow.tables.collect import GOOD
 from workflow.tables.intervals import cluster_bootstrap
-from workflow.tables.targets import gap
+from workflow.tables.targets import GAPS, gap
 
 MIN_PAIRS = 3  # fewer seeds prove nothing
-WORST, FINEST = 10.0, 1e-6  # gaps are compared within these: a failed run counts as the worst
+WORST = 10.0  # gaps are compared between the last target and this one, which a failed run gets
 TUNED = ("lr", "sigma")  # two variants of a method may differ in these: each was tuned
 
 
@@ -98,7 +98,7 @@ class Evidence:
         if run["cost"] > cost:
             curve = self._losses[(task, method, seed)]
             value = curve.loc[curve["cost"] <= cost, "gap"].iloc[-1]
-        return float(np.clip(value, FINEST, WORST))
+        return float(np.clip(value, GAPS[-1], WORST))
 
     def advantage(self, tasks: Iterable[str], better: str, worse: str) -> pd.Series:
         """Return log10(gap of `worse` / gap of `better`) per (task, seed): above 0 where `better` is better.

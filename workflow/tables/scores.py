@@ -10,7 +10,7 @@ import pandas as pd
 from workflow.tables.collect import GOOD
 from workflow.tables.intervals import Floats, bootstrap, median, wilson
 from workflow.tables.schema import check
-from workflow.tables.targets import SOLVED, gap
+from workflow.tables.targets import GAPS, SOLVED, gap
 
 CONTROL = "random_search"
 
@@ -71,9 +71,11 @@ def make_scores(runs: pd.DataFrame, tasks: pd.DataFrame, hits: pd.DataFrame, ora
         for key, group in runs.groupby(["task", "method"], sort=False)
     ]
     table = pd.DataFrame(rows)
-    control = table[table["method"] == CONTROL].set_index("task")["gap_median"]
-    with np.errstate(divide="ignore"):
-        table["versus_random"] = table["gap_median"] / table["task"].map(control)
+    reached = table["gap_median"].clip(lower=GAPS[-1])  # below the last target all are equal
+    is_control = table["method"] == CONTROL
+    table["versus_random"] = reached / table["task"].map(
+        dict(zip(table.loc[is_control, "task"], reached[is_control], strict=True))
+    )
     rivals = runs[runs["rank"].notna()].groupby("task")["method"].nunique()
     table["n_ranked"] = table["task"].map(rivals).fillna(0).astype(int)
     return check(table, "scores")

@@ -1,0 +1,155 @@
+"""Claims: the verdict has to follow the data."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from tables_by_hand import make_curve, make_tables, make_tasks
+
+from workflow.tables.claims import make_claims
+from workflow.tables.evidence import Effect, Evidence
+
+
+def claims(finals, tasks=None, params=None, curves_of=None, **changes):
+    """Return id → row of claims.csv for final losses; `params`: method → (algorithm, parameters)."""
+    if tasks is None:
+        tasks = make_tasks(*dict.fromkeys(task for task, _ in finals), **changes)
+    runs, curves = make_tables(finals, **({"dim": changes["dim"]} if "dim" in changes else {}))
+    for method, (algorithm, values) in (params or {}).items():
+        rows = runs["method"] == method
+        runs.loc[rows, ["algorithm", "params"]] = algorithm, json.dumps(values)
+    if curves_of:
+        extra = [row for run in runs.to_dict("records") for row in curves_of(run)]
+        curves = pd.concat([curves, pd.DataFrame(extra)], ignore_index=True)
+    return make_claims(Evidence(tasks, runs, curves)).set_index("id")
+
+
+def test_without_rows_nothing_is_tested():
+    found = claims({("a", "random_search"): [0.1, 0.2, 0.3]})
+    assert set(found["verdict"]) == {"not tested"}
+    assert (found["n_pairs"] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("rival", "verdict"),
+    [
+        ([0.8, 0.9, 0.85], "holds"),
+        ([0.01, 0.02, 0.01], "does not hold"),
+        ([0.01, 0.9, 0.2], "inconclusive"),
+        ([math.nan] * 3, "holds"),
+        ([0.8, 0.9], "inconclusive"),
+    ],
+)
+def test_zerograds_against_a_rival(rival, verdict):
+    finals = {("digit", "zerograds"): [0.1, 0.12, 0.11], ("digit", "spsa"): rival}
+    runs, curves = make_tables(finals)
+    runs.loc[runs["loss_final"].isna(), "status"] = "diverged"
+    tasks = make_tasks("digit", problem="networks.digit_mlp")
+    found = make_claims(Evidence(tasks, runs, curves)).set_index("id")
+    assert found.loc["zerograds_wins/digit_mlp/spsa", "verdict"] == verdict
+    assert found.loc["zerograds_wins/height_field/spsa", "verdict"] == "not tested"
+
+
+def test_runs_that_timed_out_are_compared_at_equal_cost():
+    runs, curves = make_tables({("a", "fast"): [0.1] * 3, ("a", "slow"): [0.5] * 3})
+    slow = runs["method"] == "slow"
+    runs.loc[slow, ["status", "cost"]] = "timeout", 20.0
+    curves.loc[(curves["method"] == "slow") & (curves["cost"] == 1000), "cost"] = 20.0
+    advantage = Evidence(make_tasks("a"), runs, curves).advantage(["a"], "fast", "slow")
+    assert advantage.to_numpy() == pytest.approx([np.log10(0.5 / (0.99 - 0.001 * seed)) for seed in range(3)])
+
+
+def norms(values):
+    """Curves of gradient norm and its variance: method → (norm, variance)."""
+
+    def curves_of(run):
+        norm, variance = values[run["method"]]
+        rows = make_curve(run, [(10, norm), (1000, norm)], "gradient_norm")
+        return rows + make_curve(run, [(10, variance), (1000, variance)], "gradient_norm_variance")
+
+    return curves_of
+
+
+def test_variance_of_the_gradient_absolute_and_relative():
+    finals = {("a", method): [0.1, 0.1, 0.1] for method in ("zerograds", "prdpt", "spsa")}
+    values = {"zerograds": (0.01, 1e-4), "prdpt": (1.0, 1.0), "spsa": (1.0, 1e-4)}
+    found = claims(finals, curves_of=norms(values), dim=2000)
+    assert found.loc["gradient_variance/prdpt/absolute", "verdict"] == "holds"
+    assert found.loc["gradient_variance/prdpt/absolute", "effect"] == pytest.approx(4)
+    assert found.loc["gradient_variance/prdpt/relative", "verdict"] == "does not hold"  # it is merely shorter
+    assert found.loc["gradient_variance/prdpt/relative", "effect"] == pytest.approx(0, abs=1e-9)
+    assert found.loc["gradient_variance/spsa/absolute", "verdict"] == "does not hold"
+    assert claims(finals, curves_of=norms(values), dim=10)["n_pairs"].sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("ours", "along", "closer"), [(0.5, "holds", "holds"), (0.01, "does not hold", "does not hold")]
+)
+def test_direction_of_the_gradient(ours, along, closer):
+    cosine = {"zerograds": ours, "evolution_strategy": 0.2}
+    found = claims(
+        {("a", method): [0.1, 0.1, 0.1] for method in cosine},
+        curves_of=lambda run: make_curve(run, [(10, -1.0), (1000, cosine[run["method"]])], "gradient_cosine"),
+        dim=2000,
+    )
+    assert found.loc["zerograds_direction", "verdict"] == along
+    assert found.loc["zerograds_direction/evolution_strategy", "verdict"] == closer
+
+
+@pytest.mark.parametrize(("loss", "verdict"), [(0.5, "holds"), (0.99, "does not hold")])
+def test_scaling_to_many_dimensions(loss, verdict):
+    finals = {("a", "zerograds"): [loss] * 3}
+    assert claims(finals, dim=200_000).loc["zerograds_scales", "verdict"] == verdict
+    assert claims(finals, dim=100_000).loc["zerograds_scales", "verdict"] == "not tested"
+
+
+def test_unsupported_size_does_not_scale():
+    runs, curves = make_tables({("a", "zerograds"): [math.nan] * 3, ("a", "cma_es"): [math.nan] * 3}, dim=200_000)
+    runs[["status", "reason"]] = "unsupported", "needs 500 GiB"
+    evidence = Evidence(make_tasks("a", dim=200_000), runs, curves.iloc[:0].astype({"seed": int}))
+    found = make_claims(evidence).set_index("id")
+    assert found.loc["zerograds_scales", "verdict"] == "does not hold"
+    assert found.loc["full_cma_es_cannot_run", "verdict"] == "holds"
+    assert "needs 500 GiB" in found.loc["full_cma_es_cannot_run", "measured"]
+
+
+@pytest.mark.parametrize(
+    ("prdpt", "adam", "verdict"),
+    [(0.01, 1.0, "holds"), (1.0, 1.0, "does not hold"), (0.001, 0.2, "inconclusive")],
+)
+def test_plateaus_are_left_by_prdpt_alone(prdpt, adam, verdict):
+    finals = {("a", "prdpt"): [prdpt] * 3, ("a", "adam"): [adam] * 3}
+    assert claims(finals, central_difference=0.0).loc["prdpt_leaves_plateaus", "verdict"] == verdict
+    assert claims(finals, central_difference=0.1).loc["prdpt_leaves_plateaus", "verdict"] == "not tested"
+
+
+def test_ablations_compare_runs_that_differ_in_one_parameter_alone():
+    finals = {("a", "full"): [0.1] * 3, ("a", "ablated"): [0.4] * 3, ("a", "other"): [0.01] * 3}
+    params = {
+        "full": ("prdpt", {"antithetic": True, "pairs": 1, "lr": 0.1}),
+        "ablated": ("prdpt", {"antithetic": False, "pairs": 1, "lr": 0.3}),
+        "other": ("prdpt", {"antithetic": False, "pairs": 4, "lr": 0.1}),
+    }
+    row = claims(finals, params=params).loc["prdpt/antithetic/true_or_false"]
+    assert row["verdict"] == "holds"
+    assert row["effect"] == pytest.approx(np.log10(4))
+    assert row["n_pairs"] == 3
+    finals[("a", "ablated")] = [0.05] * 3
+    assert claims(finals, params=params).loc["prdpt/antithetic/true_or_false", "verdict"] == "does not hold"
+
+
+@pytest.mark.parametrize(("loss", "verdict"), [(0.9, "holds"), (0.01, "does not hold")])
+def test_search_in_many_dimensions(loss, verdict):
+    finals = {("a", "evolution_strategy"): [0.1] * 3, ("a", "cma_es_separable"): [loss] * 3}
+    found = claims(finals, params={"cma_es_separable": ("cma_es", {})}, dim=20_000)
+    assert found.loc["search_does_not_scale/cma_es_separable", "verdict"] == verdict
+
+
+def test_effect_on_one_task_does_not_speak_for_another():
+    pairs = pd.Series({("a", seed): 1.0 for seed in range(3)} | {("b", seed): -1.0 for seed in range(3)})
+    effect = Effect.of(pairs)
+    assert (effect.mean, effect.low, effect.high) == (0.0, -1.0, 1.0)
+    assert effect.verdict(0.0) == "inconclusive"
+    assert effect.by_task == {"a": 1.0, "b": -1.0}
