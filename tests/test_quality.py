@@ -115,7 +115,7 @@ def test_check_bites(check, spoil, subject, verdict):
 
 
 def test_every_check_is_bitten():
-    others = {"beats_random", "random_is_last", "tuning_grid", "plateaus"}  # below; plateaus only tells
+    others = {"beats_random", "random_is_last", "tuning_grid", "tuned", "plateaus"}  # below; plateaus only tells
     assert {row[0] for row in SPOILT} | others == {check.__name__ for check in quality.CHECKS}
 
 
@@ -142,6 +142,13 @@ def test_deterministic_methods_may_repeat_themselves():
     assert verdicts(quality.seeds_differ, found) == {"all": "ok"}
     found = replace(found, runs=runs.assign(algorithm="spsa"))
     assert verdicts(quality.seeds_differ, found) == {"a/adam": "fail"}
+
+
+def test_methods_that_missed_their_tuning():
+    untuned = [("a", "m"), ("a", "n")]
+    spoil = change("runs", lambda frame: frame["method"] == "n", status="unsupported", loss_final=math.nan)
+    assert verdicts(quality.tuned, replace(results(spoil=spoil), untuned=untuned)) == {"m": "warn"}
+    assert verdicts(quality.tuned, results()) == {"all": "ok"}
 
 
 def test_tuned_values_at_the_edge_of_the_grid():

@@ -34,12 +34,13 @@ def make_tables(suite: Suite, results: Path) -> dict[str, pd.DataFrame | Picture
     hits = make_hits(runs, curves, targets)
     scores = make_scores(runs, tasks, hits, oracles)
     grid = read_grid(suite.tuned_path)
+    untuned = [pair for pair in suite.pairs if suite.tuned_path and not suite.tuned_params(*pair)]
     return {
         "tasks.csv": tasks,
         "targets.csv": targets,
         "scores.csv": scores,
         "summary.csv": make_summary(scores),
-        "qc.csv": make_quality(Results(cells, tasks, runs, curves, scores, grid)),
+        "qc.csv": make_quality(Results(cells, tasks, runs, curves, scores, grid, untuned)),
         "claims.csv": make_claims(Evidence(tasks, runs, curves)),
         "environment.csv": make_environment(runs),
         "runs.parquet": runs,

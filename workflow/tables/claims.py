@@ -134,6 +134,8 @@ def ablations(evidence: Evidence) -> Iterator[Row]:
         ("zerograds", "surrogate", "neural", "linear", ZEROGRADS, "a neural instead of a linear surrogate"),
         ("zerograds", "smoothing", True, False, ZEROGRADS, "smoothing the loss"),
         ("zerograds", "locality", True, False, ZEROGRADS, "sampling locally"),
+        ("zerograds", "antithetic", True, False, ZEROGRADS, "antithetic sampling"),
+        ("zerograds", "order", "fit_first", "released", "ours, see methods/zerograds.py", "fitting before stepping"),
     )
     for algorithm, parameter, plain, changed, source, what in parts:
         pairs = [

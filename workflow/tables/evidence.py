@@ -42,7 +42,10 @@ class Effect:
         return cls(mean, low, high, len(pairs), {task: float(group.median()) for task, group in groups.items()})
 
     def verdict(self, no_effect: float) -> str:
-        """Return what the interval says about an effect above `no_effect`."""
+        """Return what the interval says about an effect above `no_effect`.
+
+        With three seeds on one task the interval is the range: all of them have to agree.
+        """
         if self.n_pairs == 0:
             return "not tested"
         if self.n_pairs < MIN_PAIRS or np.isnan(self.low):

@@ -35,6 +35,7 @@ class Results:
     curves: pd.DataFrame
     scores: pd.DataFrame
     grid: pd.DataFrame | None = None  # of the tuning whose parameters the suite uses
+    untuned: Sequence[tuple[str, str]] = ()  # (task, method) that should be tuned but are not in that table
 
 
 def _limit(value: float, fail: float, warn: float | None = None) -> str:
@@ -271,9 +272,21 @@ def tuning_grid(results: Results) -> Iterator[Row]:
     yield from _all(rows, "no tuned parameter sits at the same edge of its grid on most tasks")
 
 
+def tuned(results: Results) -> Iterator[Row]:
+    """Every method got its tuning: none runs with defaults against tuned rivals."""
+    runs = results.runs
+    ran = runs[runs["status"] != "unsupported"].groupby(["task", "method"]).size().index
+    rows = []
+    for method in dict.fromkeys(method for _, method in results.untuned):
+        tasks = [task for task, name in results.untuned if name == method and (task, name) in ran]
+        if tasks:
+            rows.append((method, float(len(tasks)), "warn", f"runs with its defaults on {', '.join(tasks)}"))
+    yield from _all(rows, "no method runs with defaults where the suite uses tuned parameters")
+
+
 CHECKS: tuple[Callable[[Results], Iterator[Row]], ...] = (
     *(complete, budget, used, same_start, curves_rise, floor, seeds_differ, gradients),
-    *(beats_random, random_is_last, statuses, plateaus, tuning_grid, timing, uniform),
+    *(beats_random, random_is_last, statuses, plateaus, tuned, tuning_grid, timing, uniform),
 )
 
 
