@@ -1,0 +1,97 @@
+"""The weights of a small network have to be such that it paints a handwritten digit: 35,152 dimensions."""
+
+from __future__ import annotations
+
+import gzip
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import leaky_relu
+
+from benchmarks.harness.problem import Problem
+
+SIZES = (256, 32, 32, 784)
+STEP = 0.025  # z = 1.0 in weights, the paper's σ
+INPUT_SEED = 0
+
+
+class DigitMlp(Problem):
+    """Mean squared error between a digit and what an MLP 256-32-32-784 of weights 0.025 z paints from one fixed input.
+
+    Candidates are evaluated together: every layer is one batched matrix product over (n, out, in) weights.
+    """
+
+    provenance = "paper"
+    source = (
+        "Fischer & Ritschel 2024 (ZeroGrads), MLP that paints an MNIST digit: 256-32-32-784 = 35,152 weights, one "
+        "fixed random input, σ .025. Ours: leaky ReLU and a sigmoid at the end, the input from N(0, 1), the start uniform in "
+        "±1/√fan-in; by default scikit-learn's 8² digit enlarged, MNIST where `digits: mnist` is set"
+    )
+    gradient = "exact"
+    has_picture = True
+
+    def setup(self, digits: Literal["scikit-learn", "mnist"] = "scikit-learn", index: int = 3) -> None:
+        """Paint number `index` of the data set."""
+        self.shapes = list(zip(SIZES[1:], SIZES[:-1], strict=True))  # (out, in)
+        self.dim = sum(out * (fan_in + 1) for out, fan_in in self.shapes)
+        generator = torch.Generator().manual_seed(INPUT_SEED)
+        self.input = torch.randn(SIZES[0], generator=generator).to(self.device)
+        self.target = (enlarged_digit(index) if digits == "scikit-learn" else mnist_digit(index)).to(self.device)
+        self.bytes_per_candidate = 12 * self.dim
+
+    def start(self, seed: int) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        parts = []
+        for out, fan_in in self.shapes:
+            bound = 1 / math.sqrt(fan_in) / STEP
+            parts.append((2 * torch.rand(out * (fan_in + 1), generator=generator) - 1) * bound)
+        return torch.cat(parts)
+
+    def observe(self, z: Tensor, seed: int) -> Tensor:
+        activity = self.input.expand(len(z), -1)[:, :, None]  # (n, in, 1)
+        begin = 0
+        for layer, (out, fan_in) in enumerate(self.shapes):
+            weight = z[:, begin : begin + out * fan_in].view(-1, out, fan_in)
+            begin += out * fan_in
+            bias = z[:, begin : begin + out, None]
+            begin += out
+            activity = STEP * (weight.bmm(activity) + bias)
+            activity = leaky_relu(activity) if layer < len(self.shapes) - 1 else activity.sigmoid()
+        return activity.view(len(z), 28, 28)
+
+    def criterion(self, observed: Tensor) -> Tensor:
+        return (observed - self.target).square().mean((1, 2))
+
+    @torch.no_grad()
+    def validate(self, z: Tensor) -> dict[str, float]:
+        """Return loss and PSNR in dB."""
+        loss = float(self.loss(z[None], 0))
+        return {"loss": loss, "psnr": -10 * math.log10(max(loss, 1e-12)) if math.isfinite(loss) else math.nan}
+
+    def image(self, z: Tensor) -> Tensor:
+        return self.observe(z[None], 0)[0]
+
+    def target_image(self) -> Tensor:
+        return self.target
+
+
+def enlarged_digit(index: int) -> Tensor:
+    """Return one of scikit-learn's 1,797 handwritten 8² digits, (28, 28) in [0, 1], enlarged bicubically."""
+    from skimage.transform import resize
+    from sklearn.datasets import load_digits
+
+    digit = load_digits().images[index] / 16.0
+    return torch.as_tensor(resize(digit, (28, 28), order=3).clip(0, 1), dtype=torch.float32)
+
+
+def mnist_digit(index: int) -> Tensor:
+    """Return one of MNIST's 10,000 test digits, (28, 28) in [0, 1]."""
+    import numpy as np
+
+    from benchmarks._data import fetch
+
+    with gzip.open(fetch("t10k-images-idx3-ubyte.gz")) as file:
+        pixels = np.frombuffer(file.read(), np.uint8, offset=16)
+    return torch.as_tensor(pixels.reshape(-1, 28, 28)[index] / 255.0, dtype=torch.float32)

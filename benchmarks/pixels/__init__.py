@@ -1,0 +1,1 @@
+"""Pixels as parameters: as many dimensions as a picture has numbers."""
