@@ -114,6 +114,16 @@ def test_check_bites(check, spoil, subject, verdict):
     assert verdicts(getattr(quality, check), results(spoil=spoil))[subject] == verdict
 
 
+def test_one_run_may_have_several_faults():
+    def spoil(tables):
+        for step in (change("runs", one, cost=1001.0, n_evals=900), change("curves", last, cost=5.0, value=0.4)):
+            step(tables)
+
+    table = make_quality(results(spoil=spoil))
+    wrong = table[(table["verdict"] == "fail") & (table["subject"] == "a/m/1")]
+    assert wrong["check"].value_counts().to_dict() == {"budget": 2, "curves_rise": 2}
+
+
 def test_every_check_is_bitten():
     others = {"beats_random", "random_is_last", "tuning_grid", "tuned", "plateaus"}  # below; plateaus only tells
     assert {row[0] for row in SPOILT} | others == {check.__name__ for check in quality.CHECKS}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -35,18 +37,19 @@ def make_hits(runs: pd.DataFrame, curves: pd.DataFrame, targets: pd.DataFrame) -
     keys = ["suite", "task", "method", "seed"]
     table = runs[keys].merge(targets, on=["suite", "task"])
     ladders = {task: group.set_index("target")["loss"] for task, group in targets.groupby("task")}
-    found = []
     losses = curves[(curves["metric"] == "loss") & curves["value"].notna()].sort_values("cost", kind="stable")
-    for key, curve in losses.groupby(keys):
-        best = np.minimum.accumulate(curve["value"].to_numpy())  # falls: search its negative, which rises
+    values, costs, seconds = (losses[name].to_numpy() for name in ("value", "cost", "wall_s"))
+    found: dict[str, list[Any]] = {name: [] for name in (*keys, "target", "cost", "wall_s")}
+    for key, rows in losses.groupby(keys).indices.items():
+        best = np.minimum.accumulate(values[rows])  # falls: search its negative, which rises
         ladder = ladders[key[1]]
         first = np.searchsorted(-best, -ladder.to_numpy())
-        reached = first < len(best)
-        rows = curve.iloc[first[reached]][["cost", "wall_s"]].to_numpy()
-        hit = pd.DataFrame(rows, columns=["cost", "wall_s"]).assign(target=ladder.index[reached])
-        found.append(hit.assign(**dict(zip(keys, key, strict=True))))
-    columns = [*keys, "target", "cost", "wall_s"]
-    hits = pd.concat(found)[columns] if found else pd.DataFrame(columns=columns).astype({"target": int, "seed": int})
+        reached = np.flatnonzero(first < len(best))
+        hit = rows[first[reached]]
+        columns = (*([part] * len(hit) for part in key), ladder.index[reached], costs[hit], seconds[hit])
+        for name, column in zip(found, columns, strict=True):
+            found[name].extend(column)
+    hits = pd.DataFrame(found).astype({"seed": int, "target": int})
     table = table.drop(columns="loss").merge(hits, on=[*keys, "target"], how="left")
     table[["cost", "wall_s"]] = table[["cost", "wall_s"]].astype(float)
     table["hit"] = table["cost"].notna()
