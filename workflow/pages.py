@@ -33,7 +33,7 @@ td.ok,td.holds{background:#d7efe3} td.warn,td.inconclusive{background:#fdf0c8} t
 SORT = """
 document.querySelectorAll('th').forEach(head=>head.addEventListener('click',()=>{
   const body=head.closest('table').tBodies[0],column=head.cellIndex,up=head.dataset.up!=='1';head.dataset.up=up?'1':'0';
-  const value=row=>{const cell=row.cells[column],number=parseFloat(cell.dataset.v);
+  const value=row=>{const cell=row.cells[column],number=Number(cell.dataset.v);
     return isNaN(number)?cell.textContent:number};
   [...body.rows].sort((a,b)=>{const x=value(a),y=value(b),number=typeof x==='number',other=typeof y==='number';
     if(number!==other)return number?-1:1; return (x<y?-1:x>y?1:0)*(up?1:-1)}).forEach(row=>body.append(row))}));
@@ -47,7 +47,7 @@ def spell(value: object) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, float):
-        return f"{value:.0f}" if value == round(value) and abs(value) < 1e6 else f"{value:.3g}"
+        return f"{value:.0f}" if value.is_integer() and abs(value) < 1e6 else f"{value:.3g}".replace("inf", "∞")
     return str(value)
 
 
@@ -57,7 +57,8 @@ def cell(value: object, style: str = "") -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         kind = text.split(" ")[0] if text in ("ok", "warn", "fail", "holds", "does not hold", "inconclusive") else ""
         return f'<td class="{"not" if kind == "does" else kind}">{text}</td>'
-    return f'<td class="n" data-v="{value}"{style}>{text}</td>'
+    number = str(value).replace("inf", "Infinity")
+    return f'<td class="n" data-v="{number}"{style}>{text}</td>'
 
 
 def table(frame: pd.DataFrame, name: str) -> str:

@@ -1,4 +1,7 @@
-# What is known of a task beforehand, then one job per (task, method): its seeds in turn, each kept when finished.
+# What is known of a task beforehand, and one job per (task, method): its seeds in turn, each kept when finished.
+#
+# Calibration comes first by priority, not as an input: a run reads nothing of it. (As `ancient` input it would also hide
+# from Snakemake that a run is stale, whenever its task's calibration is.)
 
 
 rule calibrate:
@@ -9,6 +12,7 @@ rule calibrate:
         images=f"{FOLDER}/tasks/{{task}}/images.npz",
     log:
         f"{FOLDER}/logs/calibrate/{{task}}.log",
+    priority: 10
     conda:
         "../../environment.yml"
     threads: SUITE.threads
@@ -25,8 +29,6 @@ rule calibrate:
 
 rule run:
     input:
-        # Only for the order: what calibration measures does not enter a run.
-        task=ancient(rules.calibrate.output.row),
         sources=sources_of_cell,
     output:
         runs=f"{FOLDER}/runs/{{task}}/{{method}}/runs.parquet",

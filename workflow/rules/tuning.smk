@@ -3,7 +3,6 @@
 
 rule tune_run:
     input:
-        task=ancient(rules.calibrate.output.row),
         sources=sources_of_cell,
     output:
         f"{FOLDER}/tuning/{{task}}/{{method}}/grid.parquet",

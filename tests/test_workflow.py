@@ -1,0 +1,253 @@
+"""The pipeline end to end, with a real Snakemake in a copy of the project: what is redone, and what is left alone."""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = ["Snakefile", "environment.yml", "benchmarks", "methods", "workflow"]
+NOTHING = "Nothing to be done"
+
+MICRO = {
+    "suite": "micro",
+    "seeds": 2,
+    "checkpoints": 6,
+    "limits": {"evaluations": 64, "seconds": 10},
+    "tuned": "results/micro/tuning/best.csv",
+    "tuning": {"seeds": 1, "fraction": 0.5},
+    "tasks": {
+        "square": {"problem": "raster.square", "params": {"size": 16}},
+        "bowl": {"problem": "analytic.quadratic", "params": {"dim": 3}},
+    },
+    "methods": {"random_search": {}, "es": {"algorithm": "evolution_strategy"}},
+    "grid": [{"tasks": ["square", "bowl"], "methods": ["random_search", "es"]}],
+    "figures": {"overview": {}, "gallery": {"tasks": ["square"]}},
+}
+CELLS = {(task, method) for task in MICRO["tasks"] for method in MICRO["methods"]}
+
+
+class Project:
+    """A copy of the project in which one may edit, run and break things."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        for part in PARTS:
+            if (ROOT / part).is_dir():
+                shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(ROOT / part, folder / part)
+        (folder / "config").mkdir()
+        self.write(MICRO)
+
+    @property
+    def results(self):
+        return self.folder / "results" / "micro"
+
+    def write(self, config, name="micro"):
+        (self.folder / "config" / f"{name}.yaml").write_text(yaml.safe_dump(config))
+
+    def snakemake(self, *arguments, config="config/micro.yaml", ok=True):
+        command = [sys.executable, "-m", "snakemake", "--configfile", config, "--cores", "2", *arguments]
+        environment = {**os.environ, "MPLBACKEND": "agg"}
+        run = subprocess.run(
+            command, cwd=self.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        assert (run.returncode == 0) == ok, run.stdout[-6000:]
+        return run.stdout
+
+    def planned(self, *arguments):
+        """Return (rule, task, method) of every job that a dry run lists."""
+        jobs = set()
+        for block in self.snakemake("--dry-run", *arguments).split("\n["):
+            rule = re.search(r"^(?:local)?rule (\w+):", block, re.MULTILINE)
+            if rule:
+                found = dict(re.findall(r"(task|method)=(\w+)", block.partition("wildcards:")[2].partition("\n")[0]))
+                jobs.add((rule[1], found.get("task"), found.get("method")))
+        return jobs
+
+    @contextlib.contextmanager
+    def changed(self, name, content):
+        path = self.folder / name
+        before = path.read_text() if path.exists() else None
+        path.write_text(content(before) if callable(content) else content)
+        try:
+            yield path
+        finally:
+            path.unlink() if before is None else path.write_text(before)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    copy = Project(tmp_path_factory.mktemp("project"))
+    copy.first_output = copy.snakemake()
+    return copy
+
+
+def test_one_command_makes_everything(project):
+    made = {str(path.relative_to(project.results)) for path in project.results.rglob("*") if path.is_file()}
+    for name in ("tables/scores.csv", "tables/qc.csv", "figures/gallery.pdf", "figures/gallery.png", "report.html"):
+        assert name in made
+    for task, method in CELLS:
+        assert f"runs/{task}/{method}/runs.parquet" in made
+    assert not (project.results.parent / "desk").exists()
+    assert "Missing" not in project.first_output.partition("Job stats")[0]
+
+
+def test_the_report_is_one_file_that_holds_all(project):
+    text = (project.results / "report.html").read_text()
+    for words in ("gallery.png", "overview.png", "scores.html", "quality.html", "environment.html", "claims.html"):
+        assert words in text
+    assert "Start, what each method shows" in text
+    sources = re.findall(r"""<(?:script|link|img)[^>]+(?:src|href)=["'](https?:[^"']+)""", text)
+    assert sources == []
+
+
+def test_a_second_run_does_nothing(project):
+    assert NOTHING in project.snakemake("all")
+    assert NOTHING in project.snakemake("--dry-run", "all", "tables", "report")
+
+
+def test_an_older_date_alone_changes_nothing(project):
+    (project.folder / "methods" / "evolution_strategy.py").touch()
+    (project.folder / "benchmarks" / "raster" / "square.py").touch()
+    assert project.planned("all") <= {("figures", None, None)}
+
+
+def test_editing_a_method_reruns_its_cells_only(project):
+    with project.changed("methods/evolution_strategy.py", lambda text: text + "\n# another thought\n"):
+        jobs = project.planned("all")
+    assert {job for job in jobs if job[1]} == {("run", task, "es") for task in MICRO["tasks"]}
+    assert ("tables", None, None) in jobs
+
+
+def test_editing_a_task_reruns_its_cells_only(project):
+    with project.changed("benchmarks/analytic/quadratic.py", lambda text: text + "\n# another thought\n"):
+        jobs = {job for job in project.planned("all") if job[1]}
+    assert jobs == {("calibrate", "bowl", None), *(("run", "bowl", method) for method in MICRO["methods"])}
+
+
+def test_another_seed_reuses_the_finished_ones(project):
+    kept = project.results / "runs" / "bowl" / "es" / "replicate_0.json"
+    before = kept.stat().st_mtime_ns
+    with project.changed("config/micro.yaml", lambda text: text.replace("seeds: 2", "seeds: 3", 1)):
+        assert "seeds: 3" in (project.folder / "config" / "micro.yaml").read_text()
+        project.snakemake("--", "results/micro/runs/bowl/es/runs.parquet")
+    assert kept.with_name("replicate_2.json").is_file()
+    assert kept.stat().st_mtime_ns == before
+    project.snakemake("all")
+
+
+def test_an_unfinished_cell_goes_on_where_it_stopped(project):
+    folder = project.results / "runs" / "square" / "es"
+    before = (folder / "replicate_0.json").stat().st_mtime_ns
+    (folder / "runs.parquet").unlink()
+    (folder / "replicate_1.json").write_text('{"fingerprint": "cut of')
+    output = project.snakemake("--", "results/micro/runs/square/es/runs.parquet")
+    assert "1 of 1 steps" in output
+    assert (folder / "replicate_0.json").stat().st_mtime_ns == before
+    assert "damaged" in (project.results / "logs" / "run" / "square" / "es.log").read_text()
+    project.snakemake("all")
+
+
+def test_figures_from_stored_tables_alone(project, tmp_path):
+    checkout = Project(tmp_path)
+    for part in ("tables", "figures"):
+        shutil.copytree(project.results / part, checkout.results / part)
+    picture = checkout.results / "figures" / "gallery.png"
+    stored = picture.read_bytes()
+    picture.write_bytes(b"")
+    checkout.snakemake("redraw")
+    assert picture.read_bytes() == stored
+    assert not (checkout.results / "runs").exists()
+
+
+def test_keep_going_finishes_the_rest(project):
+    broken = (ROOT / "methods" / "random_search.py").read_text().replace("def ask(self)", "def ask_nobody(self)")
+    broken += "\n    def ask(self) -> Tensor:\n        raise ZeroDivisionError('a bug')\n"
+    config = {
+        **MICRO,
+        "suite": "other",
+        "methods": {"broken": {}, **MICRO["methods"]},
+        "grid": [{"tasks": ["bowl"], "methods": ["broken", "es"]}],
+    }
+    project.write(config, "other")
+    with project.changed("methods/broken.py", broken):
+        output = project.snakemake("--keep-going", config="config/other.yaml", ok=False)
+    assert "a bug" in output
+    assert (project.folder / "results/other/runs/bowl/es/runs.parquet").is_file()
+    assert not (project.folder / "results/other/runs/bowl/broken/runs.parquet").exists()
+
+
+def test_tuning_changes_what_it_tuned_and_nothing_else(project):
+    project.snakemake("tune")
+    best = project.results / "tuning" / "best.csv"
+    header, *rows = best.read_text().splitlines()
+    assert header == "task,method,parameter,value"
+    assert {tuple(row.split(",")[:2]) for row in rows} == CELLS
+    assert NOTHING in project.snakemake("tune")
+    best.write_text("\n".join([header, *(row for row in rows if row.startswith("bowl,es,"))]) + "\n")
+    jobs = {job for job in project.planned("all") if job[0] == "run"}
+    shutil.rmtree(best.parent)
+    assert jobs == {("run", "bowl", "es")}
+
+
+def test_suites_do_not_leak_into_each_other(project):
+    with project.changed("config/desk.yaml", yaml.safe_dump({**MICRO, "suite": "desk", "tasks": {"wrong": {}}})):
+        assert project.planned("all") <= {("figures", None, None)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--config", "seeds=5"], ["--config seeds", "config/micro.yaml"]),
+        (["config/other.yaml"], ["a suite is one config file"]),
+    ],
+)
+def test_settings_come_from_one_file(project, arguments, words):
+    project.write(MICRO, "other")
+    if arguments[0].startswith("config"):
+        output = project.snakemake("--dry-run", "--configfile", "config/micro.yaml", *arguments, ok=False)
+    else:
+        output = project.snakemake("--dry-run", *arguments, ok=False)
+    assert "Traceback" not in output
+    for word in words:
+        assert word in output
+
+
+def test_a_wrong_config_is_one_message(project):
+    project.write({**MICRO, "methods": {"random_search": {}, "es": {"algorithm": "evolution_stratgy"}}}, "wrong")
+    output = project.snakemake("--dry-run", config="config/wrong.yaml", ok=False)
+    assert (
+        "config/wrong.yaml: methods.es: unknown method 'evolution_stratgy'; did you mean 'evolution_strategy'?"
+        in output
+    )
+    assert "Traceback" not in output
+    assert not (project.folder / "results" / "wrong").exists()
+
+
+def test_results_that_cannot_be_written(project):
+    (project.folder / "occupied").write_text("a file, no folder")
+    project.write({**MICRO, "results": "occupied"}, "unwritable")
+    output = project.snakemake(config="config/unwritable.yaml", ok=False)
+    assert "occupied" in output
+
+
+def test_lint():
+    arguments = ["--lint", "--configfile", "config/smoke.yaml"]
+    run = subprocess.run(
+        [sys.executable, "-m", "snakemake", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_snakefmt():
+    command = [str(Path(sys.executable).with_name("snakefmt")), "--check", "Snakefile", "workflow/rules"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
