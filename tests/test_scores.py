@@ -232,7 +232,7 @@ def test_environment_counts_runs():
 
 def test_tuning_takes_the_lowest_median_and_in_a_tie_the_smaller_step():
     runs = make_tuning(
-        {(0.3, 1.0): [0.2, 0.2], (0.1, 2.0): [0.2, 0.2], (0.1, 1.0): [0.2, 0.2], (0.03, 1.0): [0.1, 0.5]}
+        {(0.3, 1.0): [0.2, 0.2], (0.1, 2.0): [0.2, 0.2], (0.1, 1.0): [0.2, 0.200001], (0.03, 1.0): [0.1, 0.5]}
     )
     grid = make_grid(runs)
     assert grid.loc[grid["best"], "choice"].tolist() == ['{"lr": 0.1, "sigma": 1.0}']

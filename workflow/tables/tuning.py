@@ -60,7 +60,8 @@ def make_grid(runs: pd.DataFrame) -> pd.DataFrame:
 def _order(row: pd.Series) -> tuple[Any, ...]:
     choice = json.loads(row["choice"])
     steps = [choice[name] for name in STEPS if name in choice]
-    return row["n_runs"] - row["n_ok"], row["loss_median"], steps, row["cell"]
+    loss = float(f"{row['loss_median']:.3e}")  # equal to four digits is a tie
+    return row["n_runs"] - row["n_ok"], loss, steps, row["cell"]
 
 
 def make_best(grid: pd.DataFrame) -> pd.DataFrame:
