@@ -1,4 +1,4 @@
-"""NGOpt: Nevergrad's choice among its portfolio, made from dimension, budget and batch."""
+"""NGOpt: Nevergrad's choice among its portfolio, made from dimension and budget."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from methods._portfolio import Portfolio
 
 
 class NgOpt(Portfolio):
-    """Picks and chains CMA-ES, (1+1), DE, local searches and others by rules tuned on many benchmarks.
+    """Picks CMA-ES, (1+1), quadratic models and others by rules that were tuned on many benchmarks.
 
-    Source: Meunier et al. 2022 (black-box optimization revisited); library: Nevergrad. Two workers, not one: for one
-    it may pick optimizers that run in threads of their own, which keep a process alive and cannot be repeated exactly.
+    Source: Meunier et al. 2022 (Black-box optimization revisited); library: Nevergrad. One candidate at a time, for
+    which its rules are strongest, except where they would end with Powell's method: Nevergrad runs that in a thread of
+    its own, which can keep a finished process alive, so it is told of two workers and picks CMA-ES or DE instead.
     """
 
-    def setup(self, sigma: float = 1.0, batch: int = 2) -> None:
-        """Mutate with standard deviation `sigma`; `batch` candidates are in flight at once."""
+    def setup(self, sigma: float = 1.0) -> None:
+        """Mutate with standard deviation `sigma`."""
         from nevergrad.optimization import registry
 
-        self.start_portfolio(registry["NGOpt"], sigma, batch)
+        self.start_portfolio(registry["NGOpt"], sigma, batch=1)
+        if "Powell" in self.optimizer.optim.name:
+            self.start_portfolio(registry["NGOpt"], sigma, batch=2)
