@@ -14,7 +14,9 @@ class Quadratic(Problem):
     Smoothed with N(0, σ²I) it gains σ² mean(λ) and keeps its gradient: the estimators' easiest check.
     """
 
-    source = "ours: the standard ill-conditioned bowl (e.g. BBOB f2) with a mean instead of a sum, so that sizes compare"
+    source = (
+        "ours: the standard ill-conditioned bowl (e.g. BBOB f2) with a mean instead of a sum, so that sizes compare"
+    )
     gradient = "exact"
 
     def setup(self, dim: int = 10, condition: float = 1000.0) -> None:

@@ -26,8 +26,8 @@ class DigitMlp(Problem):
     provenance = "paper"
     source = (
         "Fischer & Ritschel 2024 (ZeroGrads), MLP that paints an MNIST digit: 256-32-32-784 = 35,152 weights, one "
-        "fixed random input, σ .025. Ours: leaky ReLU and a sigmoid at the end, the input from N(0, 1), the start uniform in "
-        "±1/√fan-in; by default scikit-learn's 8² digit enlarged, MNIST where `digits: mnist` is set"
+        "fixed random input, σ .025. Ours: leaky ReLU and a sigmoid at the end, the input from N(0, 1), the start "
+        "uniform in ±1/√fan-in; by default scikit-learn's 8² digit enlarged, MNIST where `digits: mnist` is set"
     )
     gradient = "exact"
     has_picture = True

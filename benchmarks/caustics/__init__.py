@@ -1,0 +1,1 @@
+"""Light focused by refraction and counted photon by photon."""
