@@ -1,0 +1,57 @@
+"""Data sets: one registry, checked by SHA-256, downloaded once, or taken from a mirror folder.
+
+`BEYOND_GD_DATA_MIRROR` names a folder that holds the files already (a node without network, a test);
+`BEYOND_GD_DATA` moves the cache.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pooch
+
+from benchmarks.harness.errors import UsageError, unknown
+
+MIRROR, CACHE = "BEYOND_GD_DATA_MIRROR", "BEYOND_GD_DATA"
+MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist"
+FILES = {  # name → (address, SHA-256)
+    "t10k-images-idx3-ubyte.gz": (
+        f"{MNIST}/t10k-images-idx3-ubyte.gz",
+        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+    ),
+    "t10k-labels-idx1-ubyte.gz": (
+        f"{MNIST}/t10k-labels-idx1-ubyte.gz",
+        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+    ),
+}
+
+
+def fetch(name: str) -> Path:
+    """Return the path of a registered file, from the mirror, the cache or the network, in this order.
+
+    Raises:
+        UsageError: unknown name, wrong checksum, or no way to get the file; says what to do.
+    """
+    if name not in FILES:
+        raise unknown("data file", name, FILES)
+    address, checksum = FILES[name]
+    mirror = os.environ.get(MIRROR)
+    if mirror:
+        path = Path(mirror) / name
+        if not path.is_file():
+            raise UsageError(f"{path}: not there; put {address} into the mirror folder or unset {MIRROR}")
+        if pooch.file_hash(str(path)) != checksum:
+            raise UsageError(
+                f"{path}: its SHA-256 is not {checksum[:16]}…; the file is damaged or another one, fetch it anew"
+            )
+        return path
+    folder = Path(os.environ.get(CACHE) or pooch.os_cache("beyond-gd"))
+    try:
+        return Path(pooch.retrieve(address, f"sha256:{checksum}", fname=name, path=folder))
+    except ValueError as error:  # what pooch raises for another checksum
+        raise UsageError(f"{address}: what came has another SHA-256 than {checksum[:16]}…; nothing was kept") from error
+    except OSError as error:
+        raise UsageError(
+            f"cannot download {address} to {folder} ({error}); with no network, put the file into a folder and set {MIRROR}"
+        ) from error
