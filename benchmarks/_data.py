@@ -53,5 +53,5 @@ def fetch(name: str) -> Path:
         raise UsageError(f"{address}: what came has another SHA-256 than {checksum[:16]}…; nothing was kept") from error
     except OSError as error:
         raise UsageError(
-            f"cannot download {address} to {folder} ({error}); with no network, put the file into a folder and set {MIRROR}"
+            f"cannot download {address} to {folder} ({error}); without network, put it into a folder and set {MIRROR}"
         ) from error

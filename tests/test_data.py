@@ -37,6 +37,7 @@ def served(tmp_path, monkeypatch):
     monkeypatch.delenv(_data.MIRROR, raising=False)
     yield folder
     server.shutdown()
+    server.server_close()
 
 
 def test_download_once(served):

@@ -30,8 +30,8 @@ class HeightField(Problem):
     provenance = "paper"
     source = (
         "Fischer & Ritschel 2024 (ZeroGrads), caustic: 32² cubic B-spline, 512² photons and pixels, IOR 1.33, tone "
-        "mapping by the 99.5 % quantile, a line drawing as target, σ .0125. Ours: the drawing, a wall as far away as the slab "
-        "is wide (then σ moves photons by a few pixels), a regular grid of photons, a start of heights N(0, (.1σ)²)"
+        "mapping by the 99.5 % quantile, a line drawing as target, σ .0125. Ours: the drawing, a wall as far as the "
+        "slab is wide (so that σ moves photons by pixels), a regular grid of photons, a start of heights N(0, (.1σ)²)"
     )
     has_picture = True
 
