@@ -36,6 +36,7 @@ class Network(nn.Module):
         frequencies: int,
         scale: float,
         generator: torch.Generator,
+        dtype: torch.dtype,
     ) -> None:
         super().__init__()
         self.scale = scale
@@ -45,8 +46,8 @@ class Network(nn.Module):
         for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
             bound = 1 / math.sqrt(fan_in)
             for parameters, shape in ((self.weights, (fan_out, fan_in)), (self.biases, (fan_out,))):
-                value = torch.empty(shape, device=generator.device).uniform_(-bound, bound, generator=generator)
-                parameters.append(nn.Parameter(value))
+                value = torch.empty(shape, device=generator.device, dtype=dtype)
+                parameters.append(nn.Parameter(value.uniform_(-bound, bound, generator=generator)))
 
     def features(self, z: Tensor) -> Tensor:
         """Encode candidates (n, dim) as (n, (1 + 2·frequencies)·dim)."""
@@ -84,7 +85,7 @@ class Quadratic(Linear):
 
     def __init__(self, origin: Tensor) -> None:
         super().__init__(origin)
-        self.matrix = nn.Parameter(torch.zeros(len(origin), len(origin), device=origin.device))
+        self.matrix = nn.Parameter(origin.new_zeros(len(origin), len(origin)))
 
     def forward(self, features: Tensor) -> Tensor:
         """Predict losses (n,)."""
@@ -112,5 +113,5 @@ def build(
 ) -> Network | Linear:
     """Return an unfitted surrogate for candidates around `origin` (dim,)."""
     if kind == "neural":
-        return Network(len(origin), layers, width, frequencies, scale, generator)
+        return Network(len(origin), layers, width, frequencies, scale, generator, origin.dtype)
     return Linear(origin) if kind == "linear" else Quadratic(origin)

@@ -42,8 +42,9 @@ class EvolutionStrategy(Descent):
 
     def tell(self, z: Tensor, evaluation: Evaluation) -> None:
         loss = evaluation.loss
-        if self.sampling == "antithetic":
-            weights = loss / self.batch
-        else:
-            weights = (loss - loss.mean()) / (self.batch - 1)  # leave-one-out mean as baseline: unbiased
-        self.descend(weights @ self.noise / self.sigma)
+        if self.sampling == "one_sided":
+            loss = (loss - loss.mean()) * (self.batch / (self.batch - 1))  # minus the mean of the others: unbiased
+        self.descend(loss @ self.noise / (self.batch * self.sigma))
+
+
+# x

@@ -104,7 +104,9 @@ class Prdpt(Descent):
         """Draw offsets u (n, dim)."""
         dim, sigma = self.space.dim, self.bandwidth
         if self.density == "released":
-            uniform = 2 * torch.rand(n, dim, generator=self.generator, device=self.space.device) - 1
+            uniform = (
+                2 * torch.rand(n, dim, generator=self.generator, device=self.space.device, dtype=self.theta.dtype) - 1
+            )
             xi = uniform.abs().clamp_max(1 - 2**-24)  # 1 itself would be thrown to infinity
             return sigma * uniform.sign() * (-2 * torch.log1p(-xi)).sqrt()
         normal = self.normal(n, dim)
