@@ -39,7 +39,9 @@ class NaturalGradient(Method):
         return 4 + math.floor(3 * math.log(space.dim))
 
     def ask(self) -> Tensor:
-        return self.build(self.parameters).sample(self.population, generator=self.generator)
+        samples = self.space.start.new_empty(self.population, self.space.dim)
+        # filled in place: without `out` EvoTorch also draws from the global state
+        return self.build(self.parameters).sample(out=samples, generator=self.generator)
 
     def tell(self, z: Tensor, evaluation: Evaluation) -> None:
         old = self.build(self.parameters)

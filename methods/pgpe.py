@@ -46,7 +46,8 @@ class Pgpe(Method):
         from evotorch.distributions import SymmetricSeparableGaussian
 
         distribution = SymmetricSeparableGaussian({"mu": self.incumbent(), "sigma": self.search.stdev})
-        return distribution.sample(self.batch, generator=self.generator)  # pgpe_ask draws from the global state
+        samples = self.space.start.new_empty(self.batch, self.space.dim)
+        return distribution.sample(out=samples, generator=self.generator)  # pgpe_ask draws from the global state
 
     def tell(self, z: Tensor, evaluation: Evaluation) -> None:
         from evotorch.algorithms.functional import pgpe_tell
