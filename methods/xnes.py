@@ -10,7 +10,7 @@ import torch
 from methods._natural_gradient import NaturalGradient
 from methods.base import Space
 
-FACTORS = 8  # A, A⁻¹, the gradient of M, and what the matrix exponential works with
+FACTORS = 8  # A, A⁻¹, the gradient of M and the matrix exponential of it; beside them 3 d × d matrices per sample
 
 
 class Xnes(NaturalGradient):
@@ -23,7 +23,7 @@ class Xnes(NaturalGradient):
     @classmethod
     def unsupported(cls, space: Space, **params: Any) -> str | None:
         population = params.get("population") or cls.usual_population(space)
-        need = 4 * space.dim**2 * (2 * population + FACTORS)
+        need = 4 * space.dim**2 * (3 * population + FACTORS)
         limit = params.get("memory_gib", 4.0)
         if need > limit * 2**30:
             return f"covariance updates need {need / 1e9:.1f} GB, limit {limit:g} GiB"
@@ -35,4 +35,9 @@ class Xnes(NaturalGradient):
 
         dim = self.space.dim
         rate = 0.6 * (3 + math.log(dim)) / (dim * math.sqrt(dim))  # Glasmachers et al. 2010, table 1
-        self.start_search(ExpGaussian, sigma * torch.eye(dim, device=self.space.device), rate, population)
+        self.start_search(
+            ExpGaussian,
+            sigma * torch.eye(dim, device=self.space.device, dtype=self.space.start.dtype),
+            rate,
+            population,
+        )
