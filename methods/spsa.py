@@ -24,11 +24,11 @@ class Spsa(Descent):
     approximation*.
     """
 
-    grid = {"lr": (0.03, 0.1, 0.3), "step": (0.5, 2.0)}
+    grid = {"lr": (0.02, 0.06, 0.2), "step": (0.5, 2.0)}
 
     def setup(
         self,
-        lr: float = 0.1,
+        lr: float = 0.05,
         step: float = 1.0,
         pairs: int = 1,
         optimizer: Literal["plain", "adam"] = "plain",
