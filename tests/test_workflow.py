@@ -239,10 +239,14 @@ def test_results_that_cannot_be_written(project):
     assert "occupied" in output
 
 
-def test_lint():
-    arguments = ["--lint", "--configfile", "config/smoke.yaml"]
+@pytest.mark.parametrize("arguments", [[], ["--configfile", "config/smoke.yaml"]], ids=["default", "smoke"])
+def test_lint(arguments):
     run = subprocess.run(
-        [sys.executable, "-m", "snakemake", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "snakemake", "--lint", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
 
