@@ -16,7 +16,7 @@ class EvolutionStrategy(Descent):
     Source: Salimans et al. 2017 (antithetic pairs); the one-sided variant subtracts the mean of the other samples.
     """
 
-    grid = {"lr": (0.03, 0.1, 0.3), "sigma": (0.5, 2.0)}
+    grid = {"lr": (0.02, 0.06, 0.2), "sigma": (1.0, 3.0)}
 
     def setup(
         self,

@@ -20,7 +20,7 @@ class FiniteDifferences(Descent):
     Source: Kiefer & Wolfowitz 1952; random blocks as in randomized coordinate descent (Nesterov 2012).
     """
 
-    grid = {"lr": (0.03, 0.1, 0.3), "step": (0.3, 1.0)}
+    grid = {"lr": (0.02, 0.06, 0.2), "step": (1.0, 3.0)}
 
     def setup(self, lr: float = 0.1, step: float = 1.0, block: int | None = None) -> None:
         """Spend 2·block evaluations per step, h = `step`; None: all coordinates where 100 such steps fit."""

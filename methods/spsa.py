@@ -24,7 +24,7 @@ class Spsa(Descent):
     approximation*.
     """
 
-    grid = {"lr": (0.02, 0.06, 0.2), "step": (0.5, 2.0)}
+    grid = {"lr": (0.02, 0.06, 0.2), "step": (1.0, 3.0)}
 
     def setup(
         self,

@@ -192,12 +192,15 @@ def _loop(
     fingerprint: str,
     progress: Callable[[float, float, float], None] | None,
 ) -> None:
-    saved = monotonic()
+    saved, took = monotonic(), 0.0
     while state.step():
         if progress:
             losses = (point["value"] for point in reversed(state.curve) if point["metric"] == "loss")
             progress(state.budget.cost, next(losses, math.nan), state.clock.total)
-        if file is not None and monotonic() - saved > SAVE_SECONDS:
+        # A state may be gigabytes: saving takes a twentieth of the time at most.
+        if file is not None and monotonic() - saved > max(SAVE_SECONDS, 20 * took):
+            begin = monotonic()
             with atomic(file) as part:
                 torch.save({"fingerprint": fingerprint, "run": state.state_dict()}, part)
             saved = monotonic()
+            took = saved - begin
