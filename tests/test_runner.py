@@ -200,6 +200,7 @@ class Killed(BaseException):
 def test_killed_and_resumed_equals_uninterrupted(tmp_path, monkeypatch):
     whole = go(Quadratic(dim=4))
     monkeypatch.setattr(runner, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(runner, "SAVE_SPARING", 0.0)
     state = tmp_path / "run.state"
 
     def kill(cost, _loss, _seconds):
@@ -227,6 +228,7 @@ def test_a_truncated_state_starts_again(tmp_path, content, capsys):
 
 def test_a_state_of_other_code_is_ignored(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(runner, "SAVE_SPARING", 0.0)
     state = tmp_path / "run.state"
     go(Quadratic(dim=4), state_file=state, fingerprint="old")
     seen = []

@@ -24,6 +24,7 @@ from benchmarks.harness.store import atomic
 from methods.base import Method, Stopped
 
 SAVE_SECONDS = float(os.environ.get("BEYOND_GD_SAVE_SECONDS", "20"))  # most work lost when a run is killed
+SAVE_SPARING = 20.0  # a state may be gigabytes: saving takes at most a twentieth of the time
 
 
 @dataclass
@@ -197,8 +198,7 @@ def _loop(
         if progress:
             losses = (point["value"] for point in reversed(state.curve) if point["metric"] == "loss")
             progress(state.budget.cost, next(losses, math.nan), state.clock.total)
-        # A state may be gigabytes: saving takes a twentieth of the time at most.
-        if file is not None and monotonic() - saved > max(SAVE_SECONDS, 20 * took):
+        if file is not None and monotonic() - saved > max(SAVE_SECONDS, SAVE_SPARING * took):
             begin = monotonic()
             with atomic(file) as part:
                 torch.save({"fingerprint": fingerprint, "run": state.state_dict()}, part)
