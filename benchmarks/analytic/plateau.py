@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from benchmarks.harness.parameters import at_least
 from benchmarks.harness.problem import Problem
 
 HALF_WIDTH = 1.0
@@ -24,6 +25,7 @@ class Plateau(Problem):
 
     def setup(self, dim: int = 2) -> None:
         """Dig one well per coordinate."""
+        at_least(1, "analytic.plateau", dim=dim)
         self.dim = dim
         self.reference = torch.zeros(dim, device=self.device)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from benchmarks.harness.parameters import at_least
 from benchmarks.harness.problem import Problem
 
 
@@ -21,6 +22,7 @@ class Quadratic(Problem):
 
     def setup(self, dim: int = 10, condition: float = 1000.0) -> None:
         """Use `condition` as ratio of the largest to the smallest curvature."""
+        at_least(1, "analytic.quadratic", dim=dim, condition=condition)
         self.dim = dim
         self.curvature = torch.logspace(0, -torch.log10(torch.tensor(condition)).item(), dim, device=self.device)
         self.reference = torch.zeros(dim, device=self.device)

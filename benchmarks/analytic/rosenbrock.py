@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from benchmarks.harness.parameters import at_least
 from benchmarks.harness.problem import Problem
 
 STEP = 0.33  # z = 1.0 in the function's own units, the paper's σ
@@ -23,8 +24,7 @@ class Rosenbrock(Problem):
 
     def setup(self, dim: int = 2) -> None:
         """Use `dim` ≥ 2 coordinates."""
-        if dim < 2:
-            raise ValueError(f"rosenbrock: dim is {dim}, must be at least 2")
+        at_least(2, "analytic.rosenbrock", dim=dim)
         self.dim = dim
         self.reference = torch.full((dim,), 1 / STEP, device=self.device)
 

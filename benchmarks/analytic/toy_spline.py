@@ -29,9 +29,8 @@ class ToySpline(Problem):
         self.dim = 1
         curve = Akima1DInterpolator(KNOTS, HEIGHTS)
         self.knots = torch.tensor(KNOTS, device=self.device)
-        self.coefficients = torch.as_tensor(
-            curve.c, dtype=torch.float32, device=self.device
-        )  # (4, pieces), cubic first
+        # (4, pieces), cubic first
+        self.coefficients = torch.as_tensor(curve.c, dtype=torch.float32, device=self.device)
         grid = torch.linspace(3, 4, 100_001, device=self.device)
         self.reference = grid[self.curve(grid).argmin()][None] / STEP
 

@@ -37,6 +37,13 @@ def check(setup: Callable[..., None], given: Mapping[str, Any], owner: str) -> d
     return {**known, **given}
 
 
+def at_least(lowest: float, owner: str, **given: float) -> None:
+    """Raise UsageError, naming owner and key, for a given value below `lowest` (or NaN)."""
+    for key, value in given.items():
+        if not value >= lowest:
+            raise UsageError(f"{owner}: parameter {key!r} is {value!r}, must be at least {lowest}")
+
+
 def _fits(value: Any, hint: Any) -> bool:
     origin = typing.get_origin(hint)
     if origin is typing.Literal:

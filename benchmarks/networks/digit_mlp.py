@@ -10,11 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import leaky_relu
 
+from benchmarks.harness.errors import UsageError
 from benchmarks.harness.problem import Problem
 
 SIZES = (256, 32, 32, 784)
 STEP = 0.025  # z = 1.0 in weights, the paper's σ
 INPUT_SEED = 0
+COUNT = {"scikit-learn": 1797, "mnist": 10_000}  # digits in each data set
 
 
 class DigitMlp(Problem):
@@ -34,6 +36,8 @@ class DigitMlp(Problem):
 
     def setup(self, digits: Literal["scikit-learn", "mnist"] = "scikit-learn", index: int = 3) -> None:
         """Paint number `index` of the data set."""
+        if not 0 <= index < COUNT[digits]:
+            raise UsageError(f"networks.digit_mlp: index is {index}, must lie in 0 … {COUNT[digits] - 1} for {digits}")
         self.shapes = list(zip(SIZES[1:], SIZES[:-1], strict=True))  # (out, in)
         self.dim = sum(out * (fan_in + 1) for out, fan_in in self.shapes)
         generator = torch.Generator().manual_seed(INPUT_SEED)

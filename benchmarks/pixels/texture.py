@@ -6,6 +6,7 @@ import torch
 from skimage import data, transform
 from torch import Tensor
 
+from benchmarks.harness.parameters import at_least
 from benchmarks.harness.problem import Problem
 
 STEP = 0.025  # z = 1.0 in pixel values, the paper's σ
@@ -30,6 +31,7 @@ class Texture(Problem):
 
     def setup(self, size: int = 256) -> None:
         """Use size² pixels: 32, 64, 128, 256, 288 give 3,072 … 248,832 dimensions."""
+        at_least(1, "pixels.texture", size=size)
         self.dim = 3 * size**2
         self.size = size
         photograph = data.chelsea()[:, 75:375] / 255.0  # (300, 300, 3), the face

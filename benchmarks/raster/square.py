@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.harness.errors import UsageError
+from benchmarks.harness.parameters import at_least
 from benchmarks.harness.problem import Problem
 
 HALF = 0.1  # half size of a square, in cells
@@ -48,8 +49,7 @@ class Square(Problem):
             squares: Their number k; the task has 2k dimensions.
             size: Pixels along a side; 256 in the paper.
         """
-        if squares < 1:
-            raise UsageError(f"raster.square: squares is {squares}, must be at least 1")
+        at_least(1, "raster.square", squares=squares)
         grid = math.ceil(math.sqrt(squares))
         if size < 16 * grid:
             raise UsageError(f"raster.square: size {size} is too coarse for {squares} squares, use {16 * grid} or more")
@@ -72,7 +72,7 @@ class Square(Problem):
             wide = round(2 * OCCLUDER_HALF * self.unit * size)
             self.occluder = self._cover(self.begin[None], wide)[0].any(0)  # (size, size)
         self.target = self.observe(self.reference[None], 0)[0]
-        self.bytes_per_candidate = 16 * size**2
+        self.bytes_per_candidate = 16 * size**2 + 12 * squares * size
 
     def _place(self, position: tuple[float, float]) -> Tensor:
         """Return z (dim,) with every square at `position` of its cell."""
