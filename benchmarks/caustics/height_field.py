@@ -112,8 +112,8 @@ class HeightField(Problem):
     def _local_gradient(self, z: Tensor) -> Tensor:
         """Return a gradient (dim,) whose variance is lowered in three ways.
 
-        Each photon is spread over its four nearest pixels, the picture is averaged over 3² pixels, and white follows the
-        mean of the brightest tenth of the pixels instead of the one at the quantile.
+        Each photon is spread over its four nearest pixels, the picture is averaged over 3² pixels, and white follows
+        the mean of the brightest tenth of the pixels instead of the one at the quantile.
         """
         with torch.enable_grad():
             z = z.detach().requires_grad_(True)
