@@ -1,0 +1,218 @@
+"""What several figures share: intervals over seeds, lines of methods, the legend below, notes."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from workflow.figures.style import HEROES, look, spell
+from workflow.figures.tables import GAP_FLOOR, Tables
+
+RESAMPLES = 400
+CROWD = 12  # with more methods than this, the less interesting ones are drawn thin
+GAP_LABEL = "gap (1 = start, 0 = optimum)"
+
+
+def median_interval(values: np.ndarray, resamples: int = RESAMPLES) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the median over seeds and its 95 % bootstrap interval of `values` (seeds, …)."""
+    values = np.asarray(values, dtype=float)
+    draws = np.random.default_rng(0).integers(0, len(values), (resamples, len(values)))
+    medians = quantile(values[draws], 0.5, axis=1)
+    return quantile(values, 0.5, 0), quantile(medians, 0.025, 0), quantile(medians, 0.975, 0)
+
+
+def quantile(values: np.ndarray, share: float, axis: int) -> np.ndarray:
+    """Return a quantile along `axis`; infinities are ordinary large numbers."""
+    finite = np.finfo(float).max / 4
+    found = np.quantile(np.minimum(values, finite), share, axis=axis)
+    return np.where(found >= finite / 100, np.inf, found)
+
+
+def over_seeds(frame: pd.DataFrame, x: str, y: str, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return median, low, high over the seeds on a grid; between checkpoints the last one holds."""
+    lines = []
+    for _, run in frame.groupby("seed", sort=True):
+        run = run.sort_values(x, kind="stable")
+        index = np.searchsorted(run[x].to_numpy(), grid * (1 + 1e-9), side="right") - 1
+        lines.append(run[y].to_numpy()[index.clip(0)])
+    return median_interval(np.stack(lines))
+
+
+def emphasised(labels: Sequence[str], score: pd.Series | None = None, top: int = 6) -> list[str]:
+    """Return the methods to draw strongly: all of few, otherwise heroes, oracle, control and those of lowest score."""
+    if len(labels) <= CROWD:
+        return list(labels)
+    best = [] if score is None else score.reindex(labels).sort_values(kind="stable").index[:top].tolist()
+    keep = {*HEROES, "adam", "random_search", *best}
+    return [label for label in labels if label in keep]
+
+
+def stroke(label: str, strong: bool = True) -> dict[str, object]:
+    """Return the keyword arguments of a method's line."""
+    style = look(label)
+    order = 4 if label in HEROES else 3 if strong else 2
+    weight = (1.9 if label in HEROES else 1.3) if strong else 0.7
+    return {
+        "color": style.color,
+        "linestyle": style.linestyle,
+        "linewidth": weight,
+        "alpha": 1.0 if strong else 0.55,
+        "zorder": order,
+        "label": style.name,
+    }
+
+
+def draw_curve(
+    axes: Axes, frame: pd.DataFrame, label: str, x: str, y: str, strong: bool = True, grid: np.ndarray | None = None
+) -> None:
+    """Draw one method's median over seeds with its interval and a few markers; x starts at the first positive value."""
+    frame = frame.assign(**{x: frame[x].astype(float)})
+    positive = frame.loc[frame[x] > 0, x]
+    if positive.empty:
+        return
+    if grid is None:
+        first = frame[frame[x] > 0].groupby("seed")[x].min().max()
+        grid = np.geomspace(first, max(positive.max(), first * 1.001), 60)
+    median, low, high = over_seeds(frame, x, y, grid)
+    style = stroke(label, strong)
+    seen = np.isfinite(median)
+    if not seen.any():
+        return
+    marks = {"marker": look(label).marker, "markevery": (0.0, 0.16), "markersize": 3.4 if strong else 2}
+    edge = style["color"] if look(label).marker == "x" else "white"
+    axes.plot(grid[seen], median[seen], markeredgecolor=edge, markeredgewidth=0.4, **marks, **style)
+    if strong:
+        ceiling = np.where(np.isfinite(high), high, 1e3)
+        axes.fill_between(grid[seen], low[seen], ceiling[seen], color=style["color"], alpha=0.14, linewidth=0, zorder=1)
+
+
+def gap_axis(axes: Axes, top: float = 1.0, bottom: float = GAP_FLOOR) -> None:
+    """Make y a logarithmic gap axis; its last tick stands for everything at or below GAP_FLOOR."""
+    axes.set_yscale("log")
+    bottom = max(bottom, GAP_FLOOR)
+    span = np.log10(max(top, 1.0) / bottom)
+    axes.set_ylim(bottom * 10 ** (-0.05 * span), max(top, 1.0) * 10 ** (0.06 * span))
+    axes.yaxis.set_major_formatter(FuncFormatter(gap_tick))
+    if span > 1.3:
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 3, 5, 7)))
+        axes.yaxis.set_minor_formatter(FuncFormatter(gap_tick))
+        axes.tick_params(axis="y", which="minor", labelsize=6)
+
+
+def gap_tick(value: float, _position: int | None = None) -> str:
+    """Return a short label of a gap."""
+    text = f"{value:.0e}".replace("e-0", "e-") if value < 0.001 else f"{value:g}"
+    return f"≤{text}" if np.isclose(value, GAP_FLOOR) else text
+
+
+def gap_range(frame: pd.DataFrame) -> tuple[float, float]:
+    """Return top and bottom for `gap_axis`: all values, but at most ten times the start's."""
+    finite = frame.gap[np.isfinite(frame.gap)]
+    if finite.empty:
+        return 1.0, 0.1
+    return min(10.0, max(1.0, finite.max())), min(0.5, max(GAP_FLOOR, finite.min()))
+
+
+def note(axes: Axes, text: str) -> None:
+    """Say in an empty panel why it is empty."""
+    axes.text(0.5, 0.5, textwrap.fill(text, 34), transform=axes.transAxes, ha="center", va="center", color="#555555",
+              fontsize=7, gid="note")  # fmt: skip
+
+
+def handle(label: str, strong: bool = True) -> Line2D:
+    """Return a method's entry in the legend."""
+    style = stroke(label, strong)
+    return Line2D([], [], marker=look(label).marker, markersize=4 if strong else 3, **style)
+
+
+def legend_below(
+    figure: Figure,
+    labels: Iterable[str],
+    strong: Sequence[str] | None = None,
+    extra: Sequence[Line2D] = (),
+    remark: str = "",
+) -> None:
+    """List every method once below the panels, the strongly drawn first, then a remark."""
+    labels = list(labels)
+    strong = labels if strong is None else strong
+    ordered = [label for label in labels if label in strong] + [label for label in labels if label not in strong]
+    handles = [handle(label, label in strong) for label in ordered] + list(extra)
+    footer(figure, [(item, item.get_label()) for item in handles], remark)
+
+
+def footer(figure: Figure, handles: Sequence[tuple[Artist, str]], remark: str = "") -> None:
+    """Put legend and remark below the panels and grow the figure by what they need: nothing overlaps, nothing is cut."""
+    renderer = figure.canvas.get_renderer()
+    width, height = figure.get_size_inches()
+    room = 0.03
+    note_text = legend = None
+    if remark:
+        wrapped = "\n".join(textwrap.fill(line, int(width * 17.5)) for line in remark.splitlines())
+        note_text = figure.text(0.01, 0, wrapped, fontsize=6.5, color="#444444", va="bottom")
+        note_text.set_in_layout(False)
+        room += note_text.get_window_extent(renderer).height / figure.dpi + 0.05
+    note_room = room
+    if handles:
+        for columns in range(len(handles), 0, -1):
+            if legend is not None:
+                legend.remove()
+            legend = figure.legend(*zip(*handles, strict=True), loc="lower center", ncols=columns, handlelength=2.2,
+                                   columnspacing=1.2, borderaxespad=0)  # fmt: skip
+            box = legend.get_window_extent(renderer)
+            if box.width / figure.dpi < 0.98 * width:
+                break
+        legend.set_in_layout(False)
+        room += box.height / figure.dpi + 0.05
+    total = height + room
+    figure.set_size_inches(width, total)
+    if note_text is not None:
+        note_text.set_y(0.03 / total)
+    if legend is not None:
+        legend.set_bbox_to_anchor((0.5, note_room / total))
+    figure.get_layout_engine().set(rect=(0, room / total, 1, 1 - room / total))
+
+
+def number(value: float) -> str:
+    """Return an integer with thin thousands, e.g. 196 608."""
+    return f"{int(value):,}".replace(",", "\u202f")
+
+
+def task_title(task: str, dim: int) -> str:
+    """Return a panel's title: the task's label and its size."""
+    return textwrap.fill(f"{spell(task)} ({number(dim)}-D)", 24)
+
+
+def grid_of_panels(count: int, width: float = 7.2, height: float = 1.75) -> tuple[Figure, list[Axes]]:
+    """Return a figure with `count` equal panels in rows of at most four."""
+    import matplotlib.pyplot as plt
+
+    columns = min(4, count)
+    rows = -(-count // columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(width, height * rows + 0.2), squeeze=False)
+    panels = list(grid.flat)
+    for spare in panels[count:]:
+        spare.remove()
+    return figure, panels[:count]
+
+
+def typical_gap(tables: Tables, tasks: Sequence[str]) -> pd.Series:
+    """Return each method's mean log gap over tasks, which decides who is drawn strongly; no result counts as the start."""
+    runs = tables.final_gaps()
+    runs = runs[runs.task.isin(tasks)]
+    return np.log10(runs.gap.clip(upper=1.0)).groupby(runs.method).mean()
+
+
+def present(labels: Sequence[str], frame: pd.DataFrame) -> list[str]:
+    """Return those labels that have rows in `frame`."""
+    found = set(frame.method)
+    return [label for label in labels if label in found]

@@ -1,0 +1,137 @@
+"""What each part of a method is worth: the gap of every ablation relative to the full method's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from benchmarks.harness.errors import UsageError, unknown
+from workflow.figures import _panels as panels
+from workflow.figures.style import MARKERS, look
+from workflow.figures.tables import Tables, choose
+
+TASK_COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#000000")
+
+
+@dataclass(frozen=True)
+class Options:
+    """`families`: full method → its ablations (default: every label that starts with prdpt_ or zerograds_); `tasks`."""
+
+    families: dict[str, list[str]] | None = None
+    tasks: list[str] | None = None
+
+
+def draw(tables: Tables, options: Options) -> Figure:
+    """Return the figure: one panel per full method, one line per ablation, one marker per task, interval over seeds."""
+    facts = tables.tasks()
+    runs = tables.final_gaps()
+    families = read_families(options.families, list(dict.fromkeys(runs.method)), tables)
+    ratios = pd.concat([compare(runs, full, parts) for full, parts in families.items()], ignore_index=True)
+    tasks = choose("task", options.tasks, [task for task in facts.index if task in set(ratios.task)])
+    ratios = ratios[ratios.task.isin(tasks)]
+    if ratios.empty:
+        raise UsageError(f"{tables.folder / 'runs.parquet'}: no task has both a full method and one of its ablations")
+    longest = max(len(parts) for parts in families.values())
+    height = 1.2 + 0.16 * longest * (1 + 0.45 * len(tasks))
+    figure, (grid,) = plt.subplots(1, len(families), figsize=(3.9 * len(families), max(2.4, height)), squeeze=False)
+    for axes, (full, parts) in zip(grid, families.items(), strict=True):
+        draw_family(axes, ratios[ratios.full == full], parts, tasks)
+        axes.set_title(f"{look(full).name}: without one part")
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=TASK_COLORS[index % len(TASK_COLORS)],
+            marker=MARKERS[index % len(MARKERS)],
+            linestyle="",
+            label=panels.task_title(task, facts.dim[task]),
+        )  # fmt: skip
+        for index, task in enumerate(tasks)
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(3, len(tasks)))
+    return figure
+
+
+def read_families(given: dict[str, list[str]] | None, present: list[str], tables: Tables) -> dict[str, list[str]]:
+    """Return full method → ablations, all of them in the tables."""
+    if given is None:
+        found = {
+            full: [label for label in present if label.startswith(f"{full}_")]
+            for full in ("prdpt", "zerograds")
+            if full in present
+        }
+        families = {full: parts for full, parts in found.items() if parts}
+        if not families:
+            raise UsageError(
+                f"{tables.folder / 'runs.parquet'} has no ablation: no label starts with prdpt_ or zerograds_ beside the full "
+                "method; set `families` in the figure's options"
+            )
+        return families
+    for full, parts in given.items():
+        for label in (full, *parts):
+            if label not in present:
+                raise unknown("method (the tables have no rows for it):", label, present)
+    return given
+
+
+def compare(runs: pd.DataFrame, full: str, parts: list[str]) -> pd.DataFrame:
+    """Return task, full, part, ratio, low, high: median gap of the part / of the full method, bootstrapped over seeds.
+
+    Replicates start from the same point for every method, so seeds are resampled in pairs.
+    """
+    rows = []
+    gaps = runs.pivot_table(index=["task", "seed"], columns="method", values="gap", dropna=False)
+    for task in dict.fromkeys(runs.task):
+        here = gaps.loc[task]
+        for part in parts:
+            if full not in here or part not in here:
+                continue
+            pair = here[[part, full]].dropna().to_numpy()
+            if not len(pair):
+                continue
+            draws = np.random.default_rng(0).integers(0, len(pair), (panels.RESAMPLES, len(pair)))
+            with np.errstate(invalid="ignore"):
+                ratio = np.divide(*panels.quantile(pair, 0.5, 0))
+                resampled = panels.quantile(pair[draws], 0.5, 1)
+                resampled = np.nan_to_num(resampled[:, 0] / resampled[:, 1], nan=1.0)
+            low, high = panels.quantile(resampled, 0.025, 0), panels.quantile(resampled, 0.975, 0)
+            rows.append({"task": task, "full": full, "part": part, "ratio": ratio, "low": low, "high": high})
+    return pd.DataFrame(rows, columns=["task", "full", "part", "ratio", "low", "high"])
+
+
+def draw_family(axes: Axes, ratios: pd.DataFrame, parts: list[str], tasks: list[str]) -> None:
+    """Draw ratios on a log axis; right of one the part was worth having."""
+    finite = ratios[np.isfinite(ratios.ratio)]
+    if finite.empty:
+        panels.note(axes, "no ablation of this method has a final loss")
+        return
+    limit = max(3.0, finite.ratio.max(), 1 / finite.ratio.min(), finite.high[np.isfinite(finite.high)].max()) * 1.4
+    for row, part in enumerate(parts):
+        for index, task in enumerate(tasks):
+            found = ratios[(ratios.part == part) & (ratios.task == task)]
+            if found.empty:
+                continue
+            ratio, low, high = found[["ratio", "low", "high"]].iloc[0]
+            y = row + (index - (len(tasks) - 1) / 2) * min(0.16, 0.7 / len(tasks))
+            color, marker = TASK_COLORS[index % len(TASK_COLORS)], MARKERS[index % len(MARKERS)]
+            if not np.isfinite(ratio):
+                axes.text(limit, y, "broke down", color=color, fontsize=6, ha="right", va="center")
+                continue
+            axes.plot([max(low, 1 / limit), min(high, limit)], [y, y], color=color, linewidth=1.2, alpha=0.7)
+            axes.plot(ratio, y, marker=marker, color=color, markersize=4.5, linestyle="")
+        if row % 2:
+            axes.axhspan(row - 0.5, row + 0.5, color="#f5f5f5", zorder=0)
+    axes.axvline(1, color="#444444", linewidth=0.8)
+    axes.set_xscale("log")
+    axes.set_xlim(1 / limit, limit)
+    axes.set_ylim(len(parts) - 0.5, -0.5)
+    names = [look(part).name for part in parts]
+    axes.set_yticks(range(len(parts)), [name.split(" (", 1)[1][:-1] if " (" in name else name for name in names])
+    axes.set_xlabel("gap / gap of the full method\n← better without     worse without →")
+    axes.grid(axis="y", visible=False)

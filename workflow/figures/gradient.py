@@ -1,0 +1,80 @@
+"""How noisy and how right the gradient estimates are while the optimization goes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from workflow.figures import _panels as panels
+from workflow.figures.tables import Tables, choose
+
+SHOWN = ("zerograds", "prdpt", "prdpt_exact", "spsa", "evolution_strategy", "finite_differences")
+ROWS = {
+    "gradient_norm_variance": "variance of\nthe gradient's norm",
+    "relative": "relative variance\n(variance / mean²)",
+    "gradient_cosine": "cosine to the\ntrue gradient",
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """`tasks` to show (default: the three largest with diagnostics), `methods` (default: the estimators)."""
+
+    tasks: list[str] | None = None
+    methods: list[str] | None = None
+
+
+def draw(tables: Tables, options: Options) -> Figure:
+    """Return the figure: one column per task, three measures of the gradient estimate over the cost."""
+    facts = tables.tasks()
+    frame = diagnostics(tables)
+    known = panels.present(SHOWN, frame) or sorted(frame.method.unique())
+    methods = choose("method with a gradient", options.methods or known, frame.method)
+    frame = frame[frame.method.isin(methods)]
+    with_rows = [task for task in facts.index if task in set(frame.task)]
+    tasks = choose("task", options.tasks or with_rows[-3:], with_rows)
+    size = (1.2 + 2.1 * len(tasks), 5.4) if len(tasks) > 1 else (4.2, 5.4)
+    figure, grid = plt.subplots(3, len(tasks), figsize=size, sharex="col", squeeze=False)
+    for column, task in enumerate(tasks):
+        for axes, (metric, label) in zip(grid[:, column], ROWS.items(), strict=True):
+            here = frame[(frame.task == task) & (frame.metric == metric)]
+            if not here.empty:
+                for method in methods:
+                    panels.draw_curve(axes, here[here.method == method], method, "cost", "value")
+                axes.set_xscale("log")
+                if metric == "gradient_cosine":
+                    low = min(0.0, here.value.min())
+                    axes.set_ylim(max(-1.02, low - 0.05), 1.02)
+                    axes.axhline(0, color="#666666", linewidth=0.6)
+                elif (here.value > 0).any():
+                    axes.set_yscale("log")
+            else:
+                panels.note(axes, "no true gradient to compare with" if metric == "gradient_cosine" else "not logged")
+            if column == 0:
+                axes.set_ylabel(label)
+        grid[0, column].set_title(panels.task_title(task, facts.dim[task]))
+        grid[2, column].set_xlabel("cost (evaluations)")
+    panels.legend_below(figure, panels.present(methods, frame[frame.task.isin(tasks)]))
+    return figure
+
+
+def diagnostics(tables: Tables) -> pd.DataFrame:
+    """Return the gradient metrics, with `relative` = variance / mean² added; long."""
+    keys = ["task", "method", "seed", "cost", "wall_s"]
+    variance, mean = (tables.curves(metric) for metric in ("gradient_norm_variance", "gradient_norm"))
+    cosine = tables.curves("gradient_cosine")
+    both = variance.merge(mean, on=keys, suffixes=("", "_mean"))
+    relative = both.assign(value=both.value / both.value_mean.clip(lower=1e-300) ** 2).drop(columns="value_mean")
+    parts = {"gradient_norm_variance": variance, "relative": relative, "gradient_cosine": cosine}
+    frame = pd.concat([part.assign(metric=metric) for metric, part in parts.items()], ignore_index=True)
+    if frame.empty:
+        from benchmarks.harness.errors import UsageError
+
+        raise UsageError(
+            f"{tables.folder / 'curves.parquet'} has no rows of gradient_norm, gradient_norm_variance or "
+            "gradient_cosine: run at least one method that estimates a gradient (e.g. spsa, prdpt, zerograds)"
+        )
+    return frame

@@ -1,0 +1,43 @@
+"""Quality against wall-clock seconds, one panel per task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from workflow.figures import _panels as panels
+from workflow.figures.tables import Tables, choose
+
+
+@dataclass(frozen=True)
+class Options:
+    """`tasks` and `methods` to show; all by default."""
+
+    tasks: list[str] | None = None
+    methods: list[str] | None = None
+
+
+def draw(tables: Tables, options: Options) -> Figure:
+    """Return the figure: median gap against the seconds of ask + evaluate + tell, interval over seeds."""
+    facts = tables.tasks()
+    frame = tables.gap_curves()
+    tasks = choose("task", options.tasks, facts.index)
+    methods = choose("method", options.methods, frame.method)
+    frame = frame[frame.task.isin(tasks) & frame.method.isin(methods)]
+    strong = panels.emphasised(methods, panels.typical_gap(tables, tasks))
+    figure, grid = panels.grid_of_panels(len(tasks))
+    for axes, task in zip(grid, tasks, strict=True):
+        here = frame[frame.task == task]
+        axes.set_title(panels.task_title(task, facts.dim[task]))
+        if here.empty:
+            panels.note(axes, "no method has a curve on this task")
+            continue
+        for method in methods:
+            panels.draw_curve(axes, here[here.method == method], method, "wall_s", "gap", method in strong)
+        axes.set_xscale("log")
+        panels.gap_axis(axes, *panels.gap_range(here))
+    figure.supylabel(panels.GAP_LABEL, fontsize=8)
+    figure.supxlabel("seconds of the optimization (validation is not timed)", fontsize=8)
+    panels.legend_below(figure, panels.present(methods, frame), strong)
+    return figure
