@@ -37,10 +37,7 @@ def fetch(name: str) -> Path:
         raise unknown("data file", name, FILES)
     address, checksum = FILES[name]
     mirror = os.environ.get(MIRROR)
-    if mirror:
-        path = Path(mirror) / name
-        if not path.is_file():
-            raise UsageError(f"{path}: not there; put {address} into the mirror folder or unset {MIRROR}")
+    if mirror and (path := Path(mirror) / name).is_file():
         if pooch.file_hash(str(path)) != checksum:
             raise UsageError(
                 f"{path}: its SHA-256 is not {checksum[:16]}…; the file is damaged or another one, fetch it anew"
