@@ -151,7 +151,7 @@ def legend_below(
 
 
 def footer(figure: Figure, handles: Sequence[tuple[Artist, str]], remark: str = "") -> None:
-    """Put legend and remark below the panels and grow the figure by what they need: nothing overlaps, nothing is cut."""
+    """Put legend and remark below the panels and grow the figure by what they need, so that nothing overlaps."""
     renderer = figure.canvas.get_renderer()
     width, height = figure.get_size_inches()
     room = 0.03
@@ -206,7 +206,7 @@ def grid_of_panels(count: int, width: float = 7.2, height: float = 1.75) -> tupl
 
 
 def typical_gap(tables: Tables, tasks: Sequence[str]) -> pd.Series:
-    """Return each method's mean log gap over tasks, which decides who is drawn strongly; no result counts as the start."""
+    """Return each method's mean log gap over tasks, by which panels choose whom to draw strongly."""
     runs = tables.final_gaps()
     runs = runs[runs.task.isin(tasks)]
     return np.log10(runs.gap.clip(upper=1.0)).groupby(runs.method).mean()

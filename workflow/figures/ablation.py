@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from benchmarks.harness.errors import UsageError, unknown
 from workflow.figures import _panels as panels
-from workflow.figures.style import MARKERS, look
+from workflow.figures.style import ABLATED, MARKERS, look, spell, variants
 from workflow.figures.tables import Tables, choose
 
 TASK_COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#000000")
@@ -32,7 +33,9 @@ def draw(tables: Tables, options: Options) -> Figure:
     facts = tables.tasks()
     runs = tables.final_gaps()
     families = read_families(options.families, list(dict.fromkeys(runs.method)), tables)
-    ratios = pd.concat([compare(runs, full, parts) for full, parts in families.items()], ignore_index=True)
+    rows = [row for full, parts in families.items() for row in compare(runs, full, parts)]
+    ratios = pd.DataFrame(rows, columns=["task", "full", "part", "ratio", "low", "high"])
+    ratios = ratios.astype({"ratio": float, "low": float, "high": float})
     tasks = choose("task", options.tasks, [task for task in facts.index if task in set(ratios.task)])
     ratios = ratios[ratios.task.isin(tasks)]
     if ratios.empty:
@@ -43,34 +46,27 @@ def draw(tables: Tables, options: Options) -> Figure:
     for axes, (full, parts) in zip(grid, families.items(), strict=True):
         draw_family(axes, ratios[ratios.full == full], parts, tasks)
         axes.set_title(f"{look(full).name}: without one part")
+    names = [f"{spell(task)} ({panels.number(facts.dim[task])}-D)" for task in tasks]
     handles = [
-        Line2D(
-            [],
-            [],
-            color=TASK_COLORS[index % len(TASK_COLORS)],
-            marker=MARKERS[index % len(MARKERS)],
-            linestyle="",
-            label=panels.task_title(task, facts.dim[task]),
-        )  # fmt: skip
-        for index, task in enumerate(tasks)
+        Line2D([], [], color=color, marker=marker, linestyle="") for color, marker in map(task_look, range(len(tasks)))
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(3, len(tasks)))
+    panels.footer(figure, list(zip(handles, names, strict=True)))
     return figure
+
+
+def task_look(index: int) -> tuple[str, str]:
+    """Return colour and marker of the task of this number."""
+    return TASK_COLORS[index % len(TASK_COLORS)], MARKERS[index % len(MARKERS)]
 
 
 def read_families(given: dict[str, list[str]] | None, present: list[str], tables: Tables) -> dict[str, list[str]]:
     """Return full method → ablations, all of them in the tables."""
     if given is None:
-        found = {
-            full: [label for label in present if label.startswith(f"{full}_")]
-            for full in ("prdpt", "zerograds")
-            if full in present
-        }
-        families = {full: parts for full, parts in found.items() if parts}
+        families = {full: parts for full in ABLATED if (parts := variants(full, present))}
         if not families:
             raise UsageError(
-                f"{tables.folder / 'runs.parquet'} has no ablation: no label starts with prdpt_ or zerograds_ beside the full "
-                "method; set `families` in the figure's options"
+                f"{tables.folder / 'runs.parquet'} has no ablation: no label starts with prdpt_ or zerograds_ "
+                "beside the full method; set `families` in the figure's options"
             )
         return families
     for full, parts in given.items():
@@ -80,10 +76,10 @@ def read_families(given: dict[str, list[str]] | None, present: list[str], tables
     return given
 
 
-def compare(runs: pd.DataFrame, full: str, parts: list[str]) -> pd.DataFrame:
-    """Return task, full, part, ratio, low, high: median gap of the part / of the full method, bootstrapped over seeds.
+def compare(runs: pd.DataFrame, full: str, parts: list[str]) -> list[dict[str, Any]]:
+    """Return rows of task, full, part, ratio, low, high: median gap of the part / of the full method.
 
-    Replicates start from the same point for every method, so seeds are resampled in pairs.
+    Bootstrapped over seeds, in pairs, as replicates start from the same point for every method.
     """
     rows = []
     gaps = runs.pivot_table(index=["task", "seed"], columns="method", values="gap", dropna=False)
@@ -102,7 +98,7 @@ def compare(runs: pd.DataFrame, full: str, parts: list[str]) -> pd.DataFrame:
                 resampled = np.nan_to_num(resampled[:, 0] / resampled[:, 1], nan=1.0)
             low, high = panels.quantile(resampled, 0.025, 0), panels.quantile(resampled, 0.975, 0)
             rows.append({"task": task, "full": full, "part": part, "ratio": ratio, "low": low, "high": high})
-    return pd.DataFrame(rows, columns=["task", "full", "part", "ratio", "low", "high"])
+    return rows
 
 
 def draw_family(axes: Axes, ratios: pd.DataFrame, parts: list[str], tasks: list[str]) -> None:
@@ -119,7 +115,7 @@ def draw_family(axes: Axes, ratios: pd.DataFrame, parts: list[str], tasks: list[
                 continue
             ratio, low, high = found[["ratio", "low", "high"]].iloc[0]
             y = row + (index - (len(tasks) - 1) / 2) * min(0.16, 0.7 / len(tasks))
-            color, marker = TASK_COLORS[index % len(TASK_COLORS)], MARKERS[index % len(MARKERS)]
+            color, marker = task_look(index)
             if not np.isfinite(ratio):
                 axes.text(limit, y, "broke down", color=color, fontsize=6, ha="right", va="center")
                 continue

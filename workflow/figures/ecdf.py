@@ -12,15 +12,16 @@ from matplotlib.figure import Figure
 
 from benchmarks.harness.errors import UsageError
 from workflow.figures import _panels as panels
-from workflow.figures.style import look
+from workflow.figures.style import look, main_methods
 from workflow.figures.tables import Tables, choose
 
 RATIOS = np.geomspace(1, 1000, 120)
+Band = tuple[np.ndarray, np.ndarray, np.ndarray]  # middle, low, high
 
 
 @dataclass(frozen=True)
 class Options:
-    """`tasks`, `methods` (default: all), `edges`: dimensions at which the tasks are split into columns."""
+    """`tasks`, `methods` (default: all but ablations), `edges`: dimensions that separate the columns."""
 
     tasks: list[str] | None = None
     methods: list[str] | None = None
@@ -28,53 +29,70 @@ class Options:
 
 
 def draw(tables: Tables, options: Options) -> Figure:
-    """Return the figure: above ECDFs over the cost, below performance profiles, a column per class of dimension."""
+    """Return the figure: above ECDFs over the cost, below performance profiles, a column per class of dimension.
+
+    A column shows the methods that met all of its tasks: others would be compared on different ones.
+    """
     facts = tables.tasks()
     hits = tables.read("hits.parquet", ["task", "method", "seed", "target", "hit", "cost"])
     spent = tables.read("runs.parquet", ["task", "method", "seed", "cost"]).rename(columns={"cost": "spent"})
+    scores = tables.read("scores.csv", ["method", "oracle"])
+    oracles = set(scores.method[scores.oracle.astype(bool)])
     tasks = choose("task", options.tasks, [task for task in facts.index if task in set(hits.task)])
-    methods = choose("method", options.methods, hits.method)
+    methods = choose("method", options.methods, main_methods(hits.method))
     hits = hits[hits.task.isin(tasks) & hits.method.isin(methods)].merge(spent, on=["task", "method", "seed"])
+    hits["hit"] = hits.hit.astype(bool)
     classes = split(facts.dim.reindex(tasks), options.edges or [100, 10_000])
-    score = -hits.groupby("method").hit.mean()
-    strong = panels.emphasised(methods, score)
-    width = 3.6 if len(classes) == 1 else 2.5 * len(classes)
-    figure, grid = plt.subplots(2, len(classes), figsize=(max(width, 4.2), 5.2), squeeze=False, sharey="row")
-    drawn, remarks = [], []
-    for column, (title, members) in enumerate(classes.items()):
+    figure, grid = plt.subplots(
+        2, len(classes), figsize=(max(2.6 * len(classes), 4.2), 4.6), squeeze=False, sharey="row"
+    )
+    strong = panels.emphasised(methods, -hits.groupby("method").hit.mean())
+    drawn: list[str] = []
+    omitted: dict[str, list[str]] = {}
+    for (title, members), (top, bottom) in zip(classes.items(), grid.T, strict=True):
         here = hits[hits.task.isin(members)]
-        complete = here.groupby("method").task.nunique() == len(members)
-        shown = [method for method in methods if complete.get(method, False)]
-        missing = [look(method).name for method in methods if method in complete and method not in shown]
-        if missing:
-            remarks.append(f"{title}: not run on every task, left out: {', '.join(missing)}.")
-        top, bottom = grid[:, column]
+        met = here.groupby("method").task.nunique()
+        shown = [method for method in methods if met.get(method, 0) == len(members)]
+        partial = [look(method).name for method in methods if 0 < met.get(method, 0) < len(members)]
+        if partial:
+            omitted.setdefault(", ".join(partial), []).append(title)
         top.set_title(f"{title} ({len(members)} task{'s' * (len(members) > 1)})")
-        if not shown:
+        if shown:
+            draw_class(top, bottom, here[here.method.isin(shown)], shown, strong, oracles)
+        else:
             for axes in (top, bottom):
                 panels.note(axes, "no method was run on every task of this class")
-            continue
-        cost = np.geomspace(1, max(here.spent.max(), 2), 200)
-        for method in shown:
-            rows = here[here.method == method]
-            draw_steps(top, cost, ecdf(rows, cost), method, method in strong)
-        for method, share in profiles(here[here.method.isin(shown)]).items():
-            draw_steps(bottom, RATIOS, share, method, method in strong)
-        top.set_xlabel("cost (evaluations)")
-        bottom.set_xlabel("τ: times the best method's cost")
         drawn += shown
     for axes in grid.flat:
         axes.set_xscale("log")
-        axes.set_ylim(-0.02, 1.02)
+        axes.set_ylim(-0.03, 1.03)
     grid[0, 0].set_ylabel("share of (task, seed, target)\nreached")
     grid[1, 0].set_ylabel("share of (task, target)\nwithin τ of the best")
     if not drawn:
         raise UsageError(
-            f"{tables.folder / 'hits.parquet'}: no method was run on every task of a class; name `tasks` that share methods"
+            f"{tables.folder / 'hits.parquet'}: no method was run on every task of a class: name other `tasks`"
         )
-    panels.legend_below(figure, [method for method in methods if method in drawn], strong)
-    panels.footnote(figure, "\n".join(remarks))
+    remarks = [f"Left out at {', '.join(titles)}, not run on every task: {who}." for who, titles in omitted.items()]
+    panels.legend_below(figure, [method for method in methods if method in drawn], strong, remark="\n".join(remarks))
     return figure
+
+
+def draw_class(
+    top: Axes, bottom: Axes, hits: pd.DataFrame, methods: list[str], strong: list[str], oracles: set[str]
+) -> None:
+    """Draw the ECDFs and the profiles of one class of tasks."""
+    first = np.nan_to_num(hits.cost[hits.hit].clip(lower=1).min(), nan=1.0)
+    cost = np.geomspace(max(1.0, first / 2), max(hits.spent.max(), 2.0), 200)
+    for method in methods:
+        draw_steps(top, cost, ecdf(hits[hits.method == method], cost), method, method in strong)
+    top.set_xlabel("cost (evaluations)")
+    shares = profiles(hits, oracles)
+    if not shares:
+        panels.note(bottom, "no method reached a target")
+        return
+    for method in methods:
+        draw_steps(bottom, RATIOS, shares[method], method, method in strong)
+    bottom.set_xlabel("τ, times the best method's cost")
 
 
 def split(dims: pd.Series, edges: list[int]) -> dict[str, list[str]]:
@@ -83,55 +101,47 @@ def split(dims: pd.Series, edges: list[int]) -> dict[str, list[str]]:
     found = {}
     for low, high in zip(bounds[:-1], bounds[1:], strict=True):
         members = dims.index[(dims > low) & (dims <= high)].tolist()
-        if not members:
-            continue
-        smallest, largest = dims[members].min(), dims[members].max()
-        title = (
-            panels.number(smallest) if smallest == largest else f"{panels.number(smallest)} … {panels.number(largest)}"
-        )
-        found[f"dim {title}"] = members
+        if members:
+            ends = dict.fromkeys((dims[members].min(), dims[members].max()))
+            found[f"{' … '.join(map(panels.number, ends))} dimensions"] = members
     return found
 
 
-def ecdf(rows: pd.DataFrame, cost: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def ecdf(hits: pd.DataFrame, cost: np.ndarray) -> Band:
     """Return the share of (task, seed, target) hit by `cost`, with a 95 % bootstrap interval over seeds."""
-    seeds = sorted(rows.seed.unique())
     shares = []
-    for seed in seeds:
-        run = rows[rows.seed == seed]
-        reached = np.sort(run.cost[run.hit.astype(bool)].to_numpy(dtype=float))
+    for _, run in hits.groupby("seed", sort=True):
+        reached = np.sort(run.cost[run.hit].to_numpy(dtype=float))
         shares.append(np.searchsorted(reached, cost, side="right") / len(run))
-    shares = np.stack(shares)
-    draws = shares[np.random.default_rng(0).integers(0, len(seeds), (panels.RESAMPLES, len(seeds)))].mean(1)
-    return shares.mean(0), np.quantile(draws, 0.025, 0), np.quantile(draws, 0.975, 0)
+    return mean_interval(np.stack(shares))
 
 
-def profiles(hits: pd.DataFrame) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def mean_interval(values: np.ndarray) -> Band:
+    """Return the mean over the first axis and its 95 % bootstrap interval."""
+    draws = np.random.default_rng(0).integers(0, len(values), (panels.RESAMPLES, len(values)))
+    low, high = np.quantile(values[draws].mean(1), [0.025, 0.975], axis=0)
+    return values.mean(0), low, high
+
+
+def profiles(hits: pd.DataFrame, oracles: set[str]) -> dict[str, Band]:
     """Return method → share of (task, target) whose expected running time is within τ of the best method's.
 
     Dolan & Moré 2002 on COCO's expected running time: cost of all runs up to success or end / number of successes.
-    Targets that no method reaches are left out. The interval is a 95 % bootstrap over (task, target).
+    Methods that read the true gradient are measured against the best of the others but are not the best themselves;
+    targets that no other method reaches are left out. The interval is a 95 % bootstrap over (task, target).
     """
-    hit = hits.hit.astype(bool)
-    paid = hits.assign(paid=np.where(hit, hits.cost, hits.spent), hit=hit)
+    paid = hits.assign(paid=np.where(hits.hit, hits.cost, hits.spent))
     sums = paid.groupby(["task", "target", "method"])[["paid", "hit"]].sum()
     expected = (sums.paid / sums.hit.where(sums.hit > 0)).unstack("method")
-    expected = expected.dropna(how="all")
+    rivals = [method for method in expected if method not in oracles]
+    expected = expected[expected[rivals].notna().any(axis=1)]
     if expected.empty:
         return {}
-    ratio = expected.div(expected.min(axis=1), axis=0).fillna(np.inf)
-    draws = np.random.default_rng(0).integers(0, len(ratio), (panels.RESAMPLES, len(ratio)))
-    found = {}
-    for method in ratio:
-        within = ratio[method].to_numpy()[:, None] <= RATIOS * (1 + 1e-12)
-        resampled = within[draws].mean(1)
-        found[method] = within.mean(0), np.quantile(resampled, 0.025, 0), np.quantile(resampled, 0.975, 0)
-    return found
+    ratio = expected.div(expected[rivals].min(axis=1), axis=0).fillna(np.inf)
+    return {method: mean_interval(ratio[method].to_numpy()[:, None] <= RATIOS * (1 + 1e-12)) for method in expected}
 
 
-def draw_steps(
-    axes: Axes, x: np.ndarray, band: tuple[np.ndarray, np.ndarray, np.ndarray], method: str, strong: bool
-) -> None:
+def draw_steps(axes: Axes, x: np.ndarray, band: Band, method: str, strong: bool) -> None:
     """Draw one method's rising share."""
     middle, low, high = band
     style = panels.stroke(method, strong)

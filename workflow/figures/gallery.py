@@ -14,8 +14,8 @@ from matplotlib.gridspec import GridSpecFromSubplotSpec
 
 from benchmarks.harness.errors import UsageError
 from workflow.figures import _panels as panels
-from workflow.figures.style import look, spell
-from workflow.figures.tables import Tables, choose
+from workflow.figures.style import look, main_methods, spell
+from workflow.figures.tables import GAP_FLOOR, Tables, choose
 
 PICTURED = 8  # pictures of methods in a row, start and target apart
 COLUMNS = 5
@@ -23,7 +23,7 @@ COLUMNS = 5
 
 @dataclass(frozen=True)
 class Options:
-    """`tasks` (default: all with pictures) and `methods` in the order of the pictures (default: the papers' and the best)."""
+    """`tasks` (default: all with pictures), `methods` in the pictures' order (default: the papers' and the best)."""
 
     tasks: list[str] | None = None
     methods: list[str] | None = None
@@ -38,16 +38,16 @@ def draw(tables: Tables, options: Options) -> Figure:
     tasks = choose("task with pictures", options.tasks, with_target)
     if not tasks:
         raise UsageError(f"{tables.folder / 'pictures.npz'} holds no target picture: name gallery tasks that have one")
-    methods = choose("method", options.methods, runs.method[runs.task.isin(tasks)])
+    methods = choose("method", options.methods, main_methods(runs.method[runs.task.isin(tasks)]))
     shown = options.methods or pick(runs[runs.task.isin(tasks)], methods)
     strong = panels.emphasised(methods) if len(methods) <= panels.CROWD else shown
     rows = -(-(len(shown) + 2) // COLUMNS)
-    figure = plt.figure(figsize=(9.4, (1.3 * rows + 0.35) * len(tasks) + 0.9))
-    blocks = figure.add_gridspec(len(tasks), 2, width_ratios=[COLUMNS * 1.12, 3.2], hspace=0.08, wspace=0.04)
+    figure = plt.figure(figsize=(9.6, (1.34 * rows + 0.12) * len(tasks)))
+    blocks = figure.add_gridspec(len(tasks), 2, width_ratios=[COLUMNS * 1.12, 3.2], hspace=0.02, wspace=0.02)
     for index, task in enumerate(tasks):
         first = runs.seed[runs.task == task].min()
         here = runs[(runs.task == task) & (runs.seed == first)].set_index("method")
-        draw_pictures(blocks[index, 0].subgridspec(rows, COLUMNS, hspace=0.12), pictures, task, shown, here)
+        draw_pictures(blocks[index, 0].subgridspec(rows, COLUMNS, hspace=0, wspace=0), pictures, task, shown, here)
         axes = figure.add_subplot(blocks[index, 1])
         curves = frame[(frame.task == task) & frame.method.isin(methods)]
         for method in methods:
@@ -62,7 +62,12 @@ def draw(tables: Tables, options: Options) -> Figure:
 
 
 def pick(runs: pd.DataFrame, methods: list[str]) -> list[str]:
-    """Return the methods to picture: the papers' and the control, then those with the smallest typical gap."""
+    """Return the methods to picture, worst first: the papers', the control, and those with the smallest typical gap.
+
+    Methods that were run on some of the tasks only are left out.
+    """
+    everywhere = runs.groupby("method").task.nunique() == runs.task.nunique()
+    methods = [label for label in methods if everywhere[label]]
     score = np.log10(runs.gap.clip(upper=1.0)).groupby(runs.method).mean()
     wanted = [label for label in ("zerograds", "prdpt", "random_search") if label in methods]
     for label in score.sort_values(kind="stable").index:
@@ -96,7 +101,9 @@ def gap_text(runs: pd.DataFrame, method: str) -> str:
     if method not in runs.index:
         return "not run"
     row = runs.loc[method]
-    return f"gap {row.gap:.3g}" if np.isfinite(row.gap) else spell(row.status, capital=False)
+    if not np.isfinite(row.gap):
+        return spell(row.status, capital=False)
+    return f"gap ≤ {GAP_FLOOR:g}" if row.gap <= GAP_FLOOR else f"gap {row.gap:.3g}"
 
 
 def draw_picture(axes: Axes, picture: np.ndarray | None) -> None:

@@ -36,7 +36,7 @@ def draw(tables: Tables, options: Options) -> Figure:
     frame = frame[frame.method.isin(methods)]
     with_rows = [task for task in facts.index if task in set(frame.task)]
     tasks = choose("task", options.tasks or with_rows[-3:], with_rows)
-    size = (1.2 + 2.1 * len(tasks), 5.4) if len(tasks) > 1 else (4.2, 5.4)
+    size = (1.2 + 2.1 * len(tasks), 4.6) if len(tasks) > 1 else (4.2, 4.6)
     figure, grid = plt.subplots(3, len(tasks), figsize=size, sharex="col", squeeze=False)
     for column, task in enumerate(tasks):
         for axes, (metric, label) in zip(grid[:, column], ROWS.items(), strict=True):
@@ -46,8 +46,8 @@ def draw(tables: Tables, options: Options) -> Figure:
                     panels.draw_curve(axes, here[here.method == method], method, "cost", "value")
                 axes.set_xscale("log")
                 if metric == "gradient_cosine":
-                    low = min(0.0, here.value.min())
-                    axes.set_ylim(max(-1.02, low - 0.05), 1.02)
+                    low, high = min(0.0, here.value.min()), max(0.0, here.value.max())
+                    axes.set_ylim(max(-1.02, low - 0.05 * (high - low)), min(1.02, high * 1.08 + 0.002))
                     axes.axhline(0, color="#666666", linewidth=0.6)
                 elif (here.value > 0).any():
                     axes.set_yscale("log")

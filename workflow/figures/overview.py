@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
@@ -23,8 +24,9 @@ CODES = {
     "stopped": "s",
 }
 MEANING = (
-    "Cells: median gap (1 = start, 0 = optimum, ≤ 1e-4 shown as 0). ∅ unsupported · M out of memory · ∞ diverged · "
-    "? invalid loss · ! task failed · t time ran out (gap reached until then) · s stopped by itself · blank: not asked for."
+    "Cells: median gap over seeds (1 = start, 0 = optimum or ≤ 1e-4). ∅ unsupported · M out of memory · ∞ diverged · "
+    "? invalid loss · ! task failed · t time ran out (gap until then) · s stopped itself · blank: not asked for. "
+    "Mean rank: over the tasks that it ran on, 1 = best; below the line, methods that were asked for fewer tasks."
 )
 
 
@@ -44,48 +46,44 @@ def draw(tables: Tables, options: Options) -> Figure:
     methods = choose("method", options.methods, scores.method)
     scores = scores[scores.task.isin(tasks) & scores.method.isin(methods)]
     rank = scores.groupby("method")["rank"].mean()
-    ordered = sorted(methods, key=lambda method: (np.nan_to_num(rank.get(method, np.nan), nan=1e9), method))
-    gap = scores.pivot_table(index="method", columns="task", values="gap_median", dropna=False).reindex(
-        index=ordered, columns=tasks
-    )
-    status = scores.set_index(["method", "task"]).status
-    width = 2.6 + 0.46 * len(tasks)
-    figure, axes = plt.subplots(figsize=(max(width, 4.6), 1.9 + 0.2 * len(ordered)))
+    asked = scores.groupby("method").task.nunique()
+    fewer = asked < asked.max()
+    ordered = sorted(asked.index, key=lambda label: (fewer[label], np.nan_to_num(rank[label], nan=1e9), label))
+    cells = scores.set_index(["method", "task"])
+    gap = cells.gap_median.unstack("task").reindex(index=ordered, columns=tasks)
+    status = cells.status.unstack("task").reindex(index=ordered, columns=tasks).fillna("")
+    figure, axes = plt.subplots(figsize=(max(2.9 + 0.42 * len(tasks), 4.6), 1.5 + 0.19 * len(ordered)))
     norm = LogNorm(vmin=GAP_FLOOR, vmax=1.0)
-    image = axes.pcolormesh(np.ma.masked_invalid(gap.clip(GAP_FLOOR, 1.0)), cmap="cividis_r", norm=norm, linewidth=0.6,
-                            edgecolors="white")  # fmt: skip
+    colors = np.ma.masked_invalid(gap.clip(GAP_FLOOR, 1.0).to_numpy())
+    image = axes.pcolormesh(colors, cmap="cividis_r", norm=norm, linewidth=0.6, edgecolors="white")
     for row, method in enumerate(ordered):
         for column, task in enumerate(tasks):
-            text = cell_text(gap.loc[method, task], status.get((method, task), ""))
-            value = gap.loc[method, task]
+            value, sign = gap.loc[method, task], status.loc[method, task]
             light = np.isfinite(value) and norm(np.clip(value, GAP_FLOOR, 1.0)) > 0.55
-            axes.text(
-                column + 0.5,
-                row + 0.5,
-                text,
-                ha="center",
-                va="center",
-                fontsize=6,
-                color="white" if light else "#222222",
-            )
-        axes.text(len(tasks) + 0.15, row + 0.5, f"{rank[method]:.1f}" if np.isfinite(rank.get(method, np.nan)) else "–",
-                  va="center", fontsize=7)  # fmt: skip
-    axes.text(len(tasks) + 0.15, -0.35, "mean\nrank", va="bottom", fontsize=6.5)
-    axes.invert_yaxis()
+            write(axes, column + 0.5, row, cell_text(value, sign), "white" if light else "#222222")
+        write(axes, len(tasks) + 0.7, row, f"{rank[method]:.1f}" if np.isfinite(rank[method]) else "–", "#222222", 7)
+    if fewer.any() and not fewer.all():
+        axes.axhline((~fewer).sum(), color="#222222", linewidth=0.8)
+    axes.text(len(tasks) + 0.7, -0.15, "mean\nrank", va="bottom", ha="center", fontsize=6.5)
+    axes.set_xlim(0, len(tasks) + 1.2)
+    axes.set_ylim(len(ordered), 0)
     axes.set_yticks(np.arange(len(ordered)) + 0.5, [look(method).name for method in ordered])
-    for label, method in zip(axes.get_yticklabels(), ordered, strict=True):
-        label.set_color(look(method).color)
-    axes.set_xticks(np.arange(len(tasks)) + 0.5, [f"{spell(task)} · {panels.number(facts.dim[task])}" for task in tasks],
-                    rotation=45, ha="right", rotation_mode="anchor")  # fmt: skip
+    names = [f"{spell(task)} · {panels.number(facts.dim[task])}-D" for task in tasks]
+    axes.set_xticks(np.arange(len(tasks)) + 0.5, names, rotation=45, ha="right", rotation_mode="anchor")
     axes.grid(visible=False)
-    axes.tick_params(length=0)
+    axes.tick_params(length=0, pad=2)
     for side in axes.spines.values():
         side.set_visible(False)
-    bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=25, pad=0.1 if len(tasks) < 6 else 0.06)
+    bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=25, pad=0.02)
     bar.set_label("median gap", fontsize=7)
     bar.ax.tick_params(labelsize=6.5)
-    panels.footnote(figure, MEANING)
+    panels.footer(figure, [], MEANING)
     return figure
+
+
+def write(axes: Axes, x: float, row: int, text: str, color: str, size: float = 6) -> None:
+    """Print a cell's text in its middle."""
+    axes.text(x, row + 0.53, text, ha="center", va="center", fontsize=size, color=color)
 
 
 def cell_text(gap: float, status: str) -> str:
@@ -93,5 +91,10 @@ def cell_text(gap: float, status: str) -> str:
     sign = CODES.get(status, "")
     if not np.isfinite(gap):
         return sign
-    text = "0" if gap <= GAP_FLOOR else f"{gap:.2f}".lstrip("0") if gap >= 0.01 else f"{gap:.0e}".replace("e-0", "e-")
+    if gap <= GAP_FLOOR:
+        text = "0"
+    elif 0.01 <= gap < 100:
+        text = f"{gap:.2f}".lstrip("0")
+    else:
+        text = f"{gap:.0e}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
     return f"{text}{sign}" if status in ("timeout", "stopped") else text

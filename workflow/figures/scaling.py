@@ -6,6 +6,7 @@ import textwrap
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,79 +14,67 @@ from matplotlib.lines import Line2D
 
 from benchmarks.harness.errors import UsageError
 from workflow.figures import _panels as panels
-from workflow.figures.style import look, spell
-from workflow.figures.tables import Tables, choose
+from workflow.figures.style import look, main_methods, spell
+from workflow.figures.tables import GAP_FLOOR, Tables, choose
 
-COLUMNS = [
-    "task",
-    "method",
-    "dim",
-    "status",
-    "reason",
-    "gap_median",
-    "gap_low",
-    "gap_high",
-    "overhead_ms",
-    "memory_mib",
-]
-ENDED = Line2D(
-    [], [], color="#444444", marker="x", linestyle="", markersize=5, markeredgewidth=1.4, label="ends here (×)"
-)
-TIMED = Line2D(
-    [], [], color="#444444", marker="o", linestyle="", markersize=5, fillstyle="none", label="ran out of time (○)"
-)
+GAPS = ["gap_median", "gap_low", "gap_high"]
+MARK = {"color": "#444444", "linestyle": ""}
+ENDED = Line2D([], [], marker="x", markersize=6, markeredgewidth=1.5, label="cannot run beyond (reasons below)", **MARK)
+TIMED = Line2D([], [], marker="o", markersize=7, fillstyle="none", label="ran out of time", **MARK)
 
 
 @dataclass(frozen=True)
 class Options:
-    """`problems`: world.task whose sizes are compared for quality (default: all with two or more sizes), `methods`."""
+    """`problems`: world.task to compare over its sizes (default: all whose sizes span a factor of 8), `methods`."""
 
     problems: list[str] | None = None
     methods: list[str] | None = None
 
 
 def draw(tables: Tables, options: Options) -> Figure:
-    """Return the figure: gap at equal evaluations per problem, overhead per evaluation, peak memory, against dimensions."""
+    """Return the figure: gap per problem, the method's own time per evaluation and its memory, against dimensions."""
     facts = tables.tasks()
-    scores = tables.read("scores.csv", COLUMNS)
-    scores = scores[scores.task.isin(facts.index)].merge(facts[["problem"]], left_on="task", right_index=True)
-    sizes = facts.groupby("problem").dim.nunique()
-    families = choose("problem", options.problems or sizes.index[sizes > 1].tolist(), sizes.index)
-    if not families:
+    scores = tables.read(
+        "scores.csv", ["task", "method", "dim", "status", "reason", *GAPS, "overhead_ms", "memory_mib"]
+    )
+    scores[GAPS] = scores[GAPS].clip(lower=GAP_FLOOR)
+    scores["memory_mib"] = scores.memory_mib.clip(lower=1.0)
+    scores["problem"] = scores.task.map(facts.problem)
+    sizes = facts.groupby("problem").dim
+    wide = sizes.max() >= 8 * sizes.min()
+    problems = choose("problem", options.problems or wide.index[wide].tolist(), wide.index)
+    if not problems:
         raise UsageError(
-            f"{tables.folder / 'tasks.csv'} has no problem at two or more sizes: scaling needs at least two"
+            f"{tables.folder / 'tasks.csv'}: no problem is there at sizes that differ by a factor of 8 or more"
         )
-    scores = scores[scores.problem.isin(families)]
-    methods = choose("method", options.methods, scores.method)
-    scores = scores[scores.method.isin(methods)]
-    strong = panels.emphasised(methods, scores.groupby("method").gap_median.median())
-    columns = len(families) + 2
-    figure, (grid,) = plt.subplots(1, columns, figsize=(2.45 * columns, 3.9), squeeze=False)
-    for axes, family in zip(grid, families, strict=False):
-        here = scores[scores.problem == family]
-        draw_measure(axes, here, methods, strong, "gap_median", interval=True)
+    methods = choose("method", options.methods, main_methods(scores.method[scores.problem.isin(problems)]))
+    scores = scores[scores.problem.isin(problems) & scores.method.isin(methods)]
+    budgets = tables.read("runs.parquet", ["task", "budget"]).groupby("task").budget.max()
+    strong = panels.emphasised(methods, np.log(scores.gap_median).groupby(scores.method).mean())
+    columns = len(problems) + 2
+    figure, grid = plt.subplots(1, columns, figsize=(2.55 * columns, 2.9), squeeze=False)
+    for axes, problem in zip(grid[0], problems, strict=False):
+        here = scores[scores.problem == problem]
+        draw_measure(axes, here, methods, strong, "gap_median")
         panels.gap_axis(axes, *panels.gap_range(here.rename(columns={"gap_median": "gap"})))
-        axes.set_title(f"{spell(family.split('.')[-1])}: quality at equal evaluations")
+        spent = sorted(budgets[facts.index[facts.problem == problem]].unique())
+        budget = " … ".join(panels.number(value) for value in dict.fromkeys((spent[0], spent[-1])))
+        axes.set_title(f"{spell(problem.split('.')[-1])}, {budget} evaluations")
         axes.set_ylabel(panels.GAP_LABEL)
-    for axes, column, label in (
-        (grid[-2], "overhead_ms", "ask + tell (ms per evaluation)"),
-        (grid[-1], "memory_mib", "peak memory above the start (MiB)"),
-    ):
-        draw_measure(axes, scores.assign(memory_mib=scores.memory_mib.clip(lower=1)), methods, strong, column)
+    measures = {"overhead_ms": "ask + tell, ms per evaluation", "memory_mib": "peak memory above the start, MiB"}
+    for axes, (column, label) in zip(grid[0, -2:], measures.items(), strict=True):
+        draw_measure(axes, scores, methods, strong, column)
         axes.set_yscale("log")
-        axes.set_title({"overhead_ms": "overhead of the method", "memory_mib": "memory"}[column])
+        axes.set_title({"overhead_ms": "the method's own time", "memory_mib": "memory"}[column])
         axes.set_ylabel(label)
-    for axes in grid:
+    for axes in grid[0]:
         axes.set_xscale("log")
         axes.set_xlabel("dimensions")
-    panels.legend_below(figure, methods, strong, [ENDED, TIMED])
-    panels.footnote(figure, endings(scores, methods))
+    panels.legend_below(figure, methods, strong, [ENDED, TIMED], endings(scores, methods))
     return figure
 
 
-def draw_measure(
-    axes: Axes, scores: pd.DataFrame, methods: list[str], strong: list[str], column: str, interval: bool = False
-) -> None:
+def draw_measure(axes: Axes, scores: pd.DataFrame, methods: list[str], strong: list[str], column: str) -> None:
     """Draw one measure against the dimension; × where the method's last size is, ○ where time ran out."""
     drawn = False
     for method in methods:
@@ -97,15 +86,14 @@ def draw_measure(
         line = good.groupby("dim")[column].median()
         style = panels.stroke(method, method in strong)
         axes.plot(line.index, line, marker=look(method).marker, markersize=3.6 if method in strong else 2.2, **style)
-        if interval and method in strong:
-            band = good.groupby("dim")[["gap_low", "gap_high"]].median()
+        if column == "gap_median" and method in strong:
+            band = good.groupby("dim")[["gap_low", "gap_high"]].median().clip(upper=1e3)
             axes.fill_between(band.index, band.gap_low, band.gap_high, color=style["color"], alpha=0.13, linewidth=0)
+        mark = {"color": style["color"], "linestyle": "", "zorder": 6}
         timed = line[line.index.isin(good.dim[good.status == "timeout"])]
-        axes.plot(timed.index, timed, marker="o", markersize=7, fillstyle="none", linestyle="", color=style["color"])
-        failed = rows.dim[rows.status == "unsupported"]
-        if (failed > line.index.max()).any():
-            axes.plot(line.index[-1], line.iloc[-1], marker="x", markersize=8, markeredgewidth=1.6, color=style["color"],
-                      linestyle="", zorder=6)  # fmt: skip
+        axes.plot(timed.index, timed, marker="o", markersize=7, fillstyle="none", **mark)
+        if (rows.dim[rows.status == "unsupported"] > line.index.max()).any():
+            axes.plot(line.index[-1], line.iloc[-1], marker="x", markersize=8, markeredgewidth=1.6, **mark)
     if not drawn:
         panels.note(axes, "no method has a number here")
 
@@ -116,6 +104,6 @@ def endings(scores: pd.DataFrame, methods: list[str]) -> str:
     for method in methods:
         rows = scores[(scores.method == method) & (scores.status == "unsupported")].sort_values("dim", kind="stable")
         if not rows.empty:
-            reason = textwrap.shorten(str(rows.reason.iloc[0]), 90)
-            lines.append(f"× {look(method).name}, {panels.number(rows.dim.iloc[0])} dimensions: {reason}")
-    return "  ·  ".join(lines)
+            reason = textwrap.shorten(str(rows.reason.iloc[0]), 90, placeholder=" …")
+            lines.append(f"× {look(method).name} at {panels.number(rows.dim.iloc[0])} dimensions: {reason}")
+    return "\n".join(lines)

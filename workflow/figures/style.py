@@ -11,6 +11,7 @@ from __future__ import annotations
 import colorsys
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -25,7 +26,6 @@ KNOWN = {
     "zerograds_quadratic": ("ZeroGrads (quadratic)", "#8c2d04", "s"),
     "zerograds_linear": ("ZeroGrads (linear)", "#ff9a5c", "^"),
     "prdpt": ("PRDPT (released)", "#cc1177", "D"),
-    "prdpt_released": ("PRDPT (released)", "#d6408f", "D"),
     "prdpt_exact": ("PRDPT (exact)", "#7a0148", "v"),
     "prdpt_picture": ("PRDPT (picture)", "#f06bb2", "P"),
     "finite_differences": ("Finite differences", "#08306b", "s"),
@@ -36,11 +36,11 @@ KNOWN = {
     "cma_es": ("CMA-ES (full)", "#00b08b", "^"),
     "cma_es_separable": ("CMA-ES (separable)", "#66c2a4", "D"),
     "cma_es_vkd": ("CMA-ES (VkD)", "#7fbc41", "v"),
-    "cma_es_limited_memory": ("CMA-ES (limited memory)", "#4d6b21", "P"),
+    "cma_es_vd": ("CMA-ES (VD)", "#4d6b21", "P"),
+    "lm_ma_es": ("LM-MA-ES", "#9ccb86", "p"),
     "snes": ("SNES", "#a6d96a", "X"),
     "xnes": ("xNES", "#35756f", "<"),
     "pgpe": ("PGPE", "#014f45", ">"),
-    "nevergrad": ("NGOpt", "#e69f00", "o"),
     "genetic_algorithm": ("Genetic algorithm", "#54278f", "s"),
     "simulated_annealing": ("Simulated annealing", "#8073c4", "^"),
     "nelder_mead": ("Nelder–Mead", "#3f007d", "v"),
@@ -51,10 +51,8 @@ KNOWN = {
     "particle_swarm": ("Particle swarm", "#b07cd6", "P"),
     "tbpsa": ("TBPSA", "#f5c04a", "X"),
 }
-SPELLED = {  # words inside a label that is not listed
-    "sigma": "σ", "ngopt": "NGOpt", "pso": "PSO", "de": "DE", "cma": "CMA", "es": "ES", "spsa": "SPSA", "tbpsa": "TBPSA",
-    "mlp": "MLP", "lr": "lr",
-}  # fmt: skip
+SPELLED = {"sigma": "σ", "mlp": "MLP", "pso": "PSO", "cma": "CMA", "es": "ES", "spsa": "SPSA"}  # words inside a label
+ABLATED = ("prdpt", "zerograds")  # their variants, <label>_<part>, are ablations
 HEROES = ("zerograds", "prdpt", "prdpt_exact", "prdpt_picture")
 
 
@@ -83,11 +81,22 @@ def look(label: str) -> Look:
         return Look(spell(label), to_hex(red, green, blue), marker, "-.")
     red, green, blue = (int(KNOWN[base][1][i : i + 2], 16) / 255 for i in (1, 3, 5))
     hue, _, saturation = colorsys.rgb_to_hls(red, green, blue)
-    color = to_hex(
-        *colorsys.hls_to_rgb((hue + 0.08 * (one - 0.5)) % 1, 0.25 + 0.45 * two, saturation * (0.6 + 0.4 * three))
-    )
+    shade = (hue + 0.08 * (one - 0.5)) % 1, 0.25 + 0.45 * two, saturation * (0.6 + 0.4 * three)
+    color = to_hex(*colorsys.hls_to_rgb(*shade))
     family = KNOWN[base][0].split(" (")[0]
     return Look(f"{family} ({spell(label[len(base) + 1 :], capital=False)})", color, marker, "--")
+
+
+def main_methods(labels: Iterable[str]) -> list[str]:
+    """Return the labels without the ablations: variants of PRDPT and ZeroGrads beside the full method."""
+    present = list(dict.fromkeys(labels))
+    return [label for label in present if not any(label in variants(full, present) for full in ABLATED)]
+
+
+def variants(full: str, labels: Iterable[str]) -> list[str]:
+    """Return the labels that vary the full method, if that is among them."""
+    present = list(dict.fromkeys(labels))
+    return [label for label in present if label.startswith(f"{full}_")] if full in present else []
 
 
 def to_hex(red: float, green: float, blue: float) -> str:
@@ -98,7 +107,7 @@ def to_hex(red: float, green: float, blue: float) -> str:
 def spell(label: str, capital: bool = True) -> str:
     """Return a label as words: `digit_mlp` → `Digit MLP`."""
     words = " ".join(SPELLED.get(word, word) for word in re.split(r"[_\s]+", label))
-    return words[:1].upper() + words[1:] if capital and words[:2] not in ("σ ", "lr") else words
+    return words[:1].upper() + words[1:] if capital else words
 
 
 def use_style() -> None:

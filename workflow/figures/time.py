@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from workflow.figures import _panels as panels
+from workflow.figures.style import main_methods
 from workflow.figures.tables import Tables, choose
 
 
 @dataclass(frozen=True)
 class Options:
-    """`tasks` and `methods` to show; all by default."""
+    """`tasks` and `methods` to show; all but ablations by default."""
 
     tasks: list[str] | None = None
     methods: list[str] | None = None
@@ -23,7 +24,7 @@ def draw(tables: Tables, options: Options) -> Figure:
     facts = tables.tasks()
     frame = tables.gap_curves()
     tasks = choose("task", options.tasks, facts.index)
-    methods = choose("method", options.methods, frame.method)
+    methods = choose("method", options.methods, main_methods(frame.method))
     frame = frame[frame.task.isin(tasks) & frame.method.isin(methods)]
     strong = panels.emphasised(methods, panels.typical_gap(tables, tasks))
     figure, grid = panels.grid_of_panels(len(tasks))
@@ -38,6 +39,6 @@ def draw(tables: Tables, options: Options) -> Figure:
         axes.set_xscale("log")
         panels.gap_axis(axes, *panels.gap_range(here))
     figure.supylabel(panels.GAP_LABEL, fontsize=8)
-    figure.supxlabel("seconds of the optimization (validation is not timed)", fontsize=8)
+    figure.supxlabel("seconds of ask, evaluate and tell", fontsize=8)
     panels.legend_below(figure, panels.present(methods, frame), strong)
     return figure

@@ -4,10 +4,10 @@ Writes surrogate.parquet (iteration, kind, x, value); x is z in natural steps (1
 method runs in the harness's own loop, with its default parameters and the start of replicate 0. Kinds, each after the
 iteration:
 
-* loss, smoothed: the true curve, and smoothed with N(0, σ²), σ being the method's;
+* loss, smoothed: the true curve, and smoothed with N(0, σ²), with the σ of the method;
 * sample: where the iteration evaluated the loss, and what it got;
-* surrogate: h_φ along the curve after it was fitted, on the scale of the loss (the method fits losses divided by the mean
-  of its first batch; that factor is multiplied back, nothing else is done to h_φ);
+* surrogate: h_φ along the curve after it was fitted, on the scale of the loss (the method fits losses divided by the
+  mean of its first batch; that factor is multiplied back, nothing else is done to h_φ);
 * theta: θ and its true loss; `path`: all θ up to the iteration.
 """
 
