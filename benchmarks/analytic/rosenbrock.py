@@ -17,7 +17,7 @@ class Rosenbrock(Problem):
 
     provenance = "paper"
     source = (
-        "Fischer & Ritschel 2024 (ZeroGrads): 2-D Rosenbrock, σ .33. Ours: σ as the unit of z in place of inputs over 4, "
+        "Fischer & Ritschel 2024 (ZeroGrads): 2-D Rosenbrock, σ .33. Ours: σ as the unit of z, not inputs over 4, "
         "the classic start (−1.2, 1) of Rosenbrock (1960) with a jitter of .1, and beyond two dimensions the mean over "
         "pairs"
     )
