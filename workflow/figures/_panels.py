@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -92,6 +93,15 @@ def draw_curve(
     if strong:
         ceiling = np.where(np.isfinite(high), high, 1e3)
         axes.fill_between(grid[seen], low[seen], ceiling[seen], color=style["color"], alpha=0.14, linewidth=0, zorder=1)
+
+
+def log_axis(axis: Axis) -> None:
+    """Give a logarithmic axis few, readable ticks: powers of ten, or 1-2-5 where it spans little."""
+    low, high = sorted(axis.get_view_interval())
+    if low > 0 and np.log10(high / low) < 1.6:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def gap_axis(axes: Axes, top: float = 1.0, bottom: float = GAP_FLOOR) -> None:
@@ -189,11 +199,13 @@ def number(value: float) -> str:
 
 def task_title(task: str, dim: int) -> str:
     """Return a panel's title: the task's label and its size."""
-    return textwrap.fill(f"{spell(task)} ({number(dim)}-D)", 24)
+    return textwrap.fill(f"{spell(task)} ({number(dim)}-D)", 26)
 
 
-def grid_of_panels(count: int, width: float = 7.2, height: float = 1.75) -> tuple[Figure, list[Axes]]:
-    """Return a figure with `count` equal panels in rows of at most four."""
+def grid_of_panels(
+    count: int, xlabel: str, ylabel: str, width: float = 7.6, height: float = 1.8
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with `count` equal panels in rows of at most four, labelled at the left and at the bottom."""
     import matplotlib.pyplot as plt
 
     columns = min(4, count)
@@ -202,6 +214,11 @@ def grid_of_panels(count: int, width: float = 7.2, height: float = 1.75) -> tupl
     panels = list(grid.flat)
     for spare in panels[count:]:
         spare.remove()
+    for index, axes in enumerate(panels[:count]):
+        if index % columns == 0:
+            axes.set_ylabel(ylabel)
+        if index + columns >= count:
+            axes.set_xlabel(xlabel)
     return figure, panels[:count]
 
 

@@ -44,7 +44,7 @@ def draw(tables: Tables, options: Options) -> Figure:
     height = 1.2 + 0.16 * longest * (1 + 0.45 * len(tasks))
     figure, (grid,) = plt.subplots(1, len(families), figsize=(3.9 * len(families), max(2.4, height)), squeeze=False)
     for axes, (full, parts) in zip(grid, families.items(), strict=True):
-        draw_family(axes, ratios[ratios.full == full], parts, tasks)
+        draw_family(axes, ratios[ratios.full == full], parts, tasks, longest)
         axes.set_title(f"{look(full).name}: without one part")
     names = [f"{spell(task)} ({panels.number(facts.dim[task])}-D)" for task in tasks]
     handles = [
@@ -101,8 +101,8 @@ def compare(runs: pd.DataFrame, full: str, parts: list[str]) -> list[dict[str, A
     return rows
 
 
-def draw_family(axes: Axes, ratios: pd.DataFrame, parts: list[str], tasks: list[str]) -> None:
-    """Draw ratios on a log axis; right of one the part was worth having."""
+def draw_family(axes: Axes, ratios: pd.DataFrame, parts: list[str], tasks: list[str], rows: int) -> None:
+    """Draw ratios on a log axis, in `rows` equal rows; right of one the part was worth having."""
     finite = ratios[np.isfinite(ratios.ratio)]
     if finite.empty:
         panels.note(axes, "no ablation of this method has a final loss")
@@ -126,7 +126,8 @@ def draw_family(axes: Axes, ratios: pd.DataFrame, parts: list[str], tasks: list[
     axes.axvline(1, color="#444444", linewidth=0.8)
     axes.set_xscale("log")
     axes.set_xlim(1 / limit, limit)
-    axes.set_ylim(len(parts) - 0.5, -0.5)
+    panels.log_axis(axes.xaxis)
+    axes.set_ylim(rows - 0.5, -0.5)
     names = [look(part).name for part in parts]
     axes.set_yticks(range(len(parts)), [name.split(" (", 1)[1][:-1] if " (" in name else name for name in names])
     axes.set_xlabel("gap / gap of the full method\n← better without     worse without →")

@@ -56,7 +56,7 @@ def draw(tables: Tables, options: Options) -> Figure:
         partial = [look(method).name for method in methods if 0 < met.get(method, 0) < len(members)]
         if partial:
             omitted.setdefault(", ".join(partial), []).append(title)
-        top.set_title(f"{title} ({len(members)} task{'s' * (len(members) > 1)})")
+        top.set_title(f"{title}, {len(members)} task{'s' * (len(members) > 1)}")
         if shown:
             draw_class(top, bottom, here[here.method.isin(shown)], shown, strong, oracles)
         else:
@@ -65,6 +65,7 @@ def draw(tables: Tables, options: Options) -> Figure:
         drawn += shown
     for axes in grid.flat:
         axes.set_xscale("log")
+        panels.log_axis(axes.xaxis)
         axes.set_ylim(-0.03, 1.03)
     grid[0, 0].set_ylabel("share of (task, seed, target)\nreached")
     grid[1, 0].set_ylabel("share of (task, target)\nwithin τ of the best")
@@ -86,13 +87,14 @@ def draw_class(
     for method in methods:
         draw_steps(top, cost, ecdf(hits[hits.method == method], cost), method, method in strong)
     top.set_xlabel("cost (evaluations)")
+    bottom.set_xlabel("τ, times the best method's cost")
+    bottom.set_xlim(0.8, RATIOS[-1] * 1.25)
     shares = profiles(hits, oracles)
     if not shares:
         panels.note(bottom, "no method reached a target")
         return
     for method in methods:
         draw_steps(bottom, RATIOS, shares[method], method, method in strong)
-    bottom.set_xlabel("τ, times the best method's cost")
 
 
 def split(dims: pd.Series, edges: list[int]) -> dict[str, list[str]]:
@@ -103,7 +105,7 @@ def split(dims: pd.Series, edges: list[int]) -> dict[str, list[str]]:
         members = dims.index[(dims > low) & (dims <= high)].tolist()
         if members:
             ends = dict.fromkeys((dims[members].min(), dims[members].max()))
-            found[f"{' … '.join(map(panels.number, ends))} dimensions"] = members
+            found[f"{' … '.join(map(panels.number, ends))}-D"] = members
     return found
 
 

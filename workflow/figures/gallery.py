@@ -53,6 +53,7 @@ def draw(tables: Tables, options: Options) -> Figure:
         for method in methods:
             panels.draw_curve(axes, curves[curves.method == method], method, "cost", "gap", method in strong)
         axes.set_xscale("log")
+        panels.log_axis(axes.xaxis)
         panels.gap_axis(axes, *panels.gap_range(curves))
         axes.set_title(panels.task_title(task, facts.dim[task]))
         axes.set_xlabel("cost (evaluations)")

@@ -45,12 +45,14 @@ def draw(tables: Tables, options: Options) -> Figure:
                 for method in methods:
                     panels.draw_curve(axes, here[here.method == method], method, "cost", "value")
                 axes.set_xscale("log")
+                panels.log_axis(axes.xaxis)
                 if metric == "gradient_cosine":
                     low, high = min(0.0, here.value.min()), max(0.0, here.value.max())
                     axes.set_ylim(max(-1.02, low - 0.05 * (high - low)), min(1.02, high * 1.08 + 0.002))
                     axes.axhline(0, color="#666666", linewidth=0.6)
                 elif (here.value > 0).any():
                     axes.set_yscale("log")
+                    panels.log_axis(axes.yaxis)
             else:
                 panels.note(axes, "no true gradient to compare with" if metric == "gradient_cosine" else "not logged")
             if column == 0:

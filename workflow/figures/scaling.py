@@ -25,7 +25,7 @@ TIMED = Line2D([], [], marker="o", markersize=7, fillstyle="none", label="ran ou
 
 @dataclass(frozen=True)
 class Options:
-    """`problems`: world.task to compare over its sizes (default: all whose sizes span a factor of 8), `methods`."""
+    """`problems`: world.task to compare over its sizes (default: all whose sizes span a factor of 10), `methods`."""
 
     problems: list[str] | None = None
     methods: list[str] | None = None
@@ -41,11 +41,11 @@ def draw(tables: Tables, options: Options) -> Figure:
     scores["memory_mib"] = scores.memory_mib.clip(lower=1.0)
     scores["problem"] = scores.task.map(facts.problem)
     sizes = facts.groupby("problem").dim
-    wide = sizes.max() >= 8 * sizes.min()
+    wide = sizes.max() >= 10 * sizes.min()
     problems = choose("problem", options.problems or wide.index[wide].tolist(), wide.index)
     if not problems:
         raise UsageError(
-            f"{tables.folder / 'tasks.csv'}: no problem is there at sizes that differ by a factor of 8 or more"
+            f"{tables.folder / 'tasks.csv'}: no problem is there at sizes that differ by a factor of 10 or more"
         )
     methods = choose("method", options.methods, main_methods(scores.method[scores.problem.isin(problems)]))
     scores = scores[scores.problem.isin(problems) & scores.method.isin(methods)]
@@ -65,12 +65,16 @@ def draw(tables: Tables, options: Options) -> Figure:
     for axes, (column, label) in zip(grid[0, -2:], measures.items(), strict=True):
         draw_measure(axes, scores, methods, strong, column)
         axes.set_yscale("log")
+        panels.log_axis(axes.yaxis)
         axes.set_title({"overhead_ms": "the method's own time", "memory_mib": "memory"}[column])
         axes.set_ylabel(label)
     for axes in grid[0]:
         axes.set_xscale("log")
+        panels.log_axis(axes.xaxis)
         axes.set_xlabel("dimensions")
-    panels.legend_below(figure, methods, strong, [ENDED, TIMED], endings(scores, methods))
+    reasons = endings(scores, methods)
+    marks = [ENDED] * bool(reasons) + [TIMED] * bool((scores.status == "timeout").any())
+    panels.legend_below(figure, methods, strong, marks, reasons)
     return figure
 
 

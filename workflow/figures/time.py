@@ -27,7 +27,7 @@ def draw(tables: Tables, options: Options) -> Figure:
     methods = choose("method", options.methods, main_methods(frame.method))
     frame = frame[frame.task.isin(tasks) & frame.method.isin(methods)]
     strong = panels.emphasised(methods, panels.typical_gap(tables, tasks))
-    figure, grid = panels.grid_of_panels(len(tasks))
+    figure, grid = panels.grid_of_panels(len(tasks), "seconds", panels.GAP_LABEL)
     for axes, task in zip(grid, tasks, strict=True):
         here = frame[frame.task == task]
         axes.set_title(panels.task_title(task, facts.dim[task]))
@@ -37,8 +37,7 @@ def draw(tables: Tables, options: Options) -> Figure:
         for method in methods:
             panels.draw_curve(axes, here[here.method == method], method, "wall_s", "gap", method in strong)
         axes.set_xscale("log")
+        panels.log_axis(axes.xaxis)
         panels.gap_axis(axes, *panels.gap_range(here))
-    figure.supylabel(panels.GAP_LABEL, fontsize=8)
-    figure.supxlabel("seconds of ask, evaluate and tell", fontsize=8)
     panels.legend_below(figure, panels.present(methods, frame), strong)
     return figure
