@@ -98,7 +98,7 @@ def draw_curve(
 def log_axis(axis: Axis) -> None:
     """Give a logarithmic axis few, readable ticks: powers of ten, or 1-2-5 where it spans little."""
     low, high = sorted(axis.get_view_interval())
-    if low > 0 and np.log10(high / low) < 1.6:
+    if low > 0 and np.log10(high / low) < 2:
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())

@@ -45,7 +45,7 @@ def draw(tables: Tables, options: Options) -> Figure:
     figure, (grid,) = plt.subplots(1, len(families), figsize=(3.9 * len(families), max(2.4, height)), squeeze=False)
     for axes, (full, parts) in zip(grid, families.items(), strict=True):
         draw_family(axes, ratios[ratios.full == full], parts, tasks, longest)
-        axes.set_title(f"{look(full).name}: without one part")
+        axes.set_title(f"{look(full).name}: one part changed")
     names = [f"{spell(task)} ({panels.number(facts.dim[task])}-D)" for task in tasks]
     handles = [
         Line2D([], [], color=color, marker=marker, linestyle="") for color, marker in map(task_look, range(len(tasks)))
@@ -130,5 +130,5 @@ def draw_family(axes: Axes, ratios: pd.DataFrame, parts: list[str], tasks: list[
     axes.set_ylim(rows - 0.5, -0.5)
     names = [look(part).name for part in parts]
     axes.set_yticks(range(len(parts)), [name.split(" (", 1)[1][:-1] if " (" in name else name for name in names])
-    axes.set_xlabel("gap / gap of the full method\n← better without     worse without →")
+    axes.set_xlabel("gap / gap of the full method\n← better than it       worse than it →")
     axes.grid(axis="y", visible=False)

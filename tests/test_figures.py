@@ -1,0 +1,367 @@
+"""Every figure, drawn from tables of a small suite that was really run."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from itertools import combinations
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from matplotlib.colors import to_rgb
+from PIL import Image
+
+from benchmarks.harness.calibrate import calibrate
+from benchmarks.harness.cell import run_cell
+from benchmarks.harness.errors import UsageError
+from workflow.figures import _panels as panels
+from workflow.figures import figure, names
+from workflow.figures.__main__ import make
+from workflow.figures.ecdf import RATIOS, profiles
+from workflow.figures.style import KNOWN, look, main_methods, use_style
+from workflow.figures.tables import GAP_FLOOR, Tables
+from workflow.suite import load_suite
+from workflow.tables.__main__ import make_tables, write
+from workflow.tables.landscape import make_landscape, smooth
+from workflow.tables.surrogate import make_surrogate
+
+mpl.use("agg")
+ROOT = Path(__file__).resolve().parent.parent
+
+RIVALS = ["random_search", "adam", "spsa", "evolution_strategy", "prdpt", "zerograds", "somebodys_own"]
+ABLATIONS = ["prdpt_picture", "prdpt_constant_sigma", "zerograds_linear"]
+SUITE = {
+    "suite": "drawn",
+    "seeds": 2,
+    "checkpoints": 8,
+    "limits": {"evaluations": 150, "seconds": 20},
+    "tasks": {
+        "bowl_4": {"problem": "analytic.quadratic", "params": {"dim": 4}},
+        "bowl_60": {"problem": "analytic.quadratic", "params": {"dim": 60}},
+        "square_overlap": {"problem": "raster.square", "params": {"case": "overlap", "size": 32}},
+    },
+    "methods": {
+        **{label: {} for label in RIVALS[:-1]},
+        "somebodys_own": {"algorithm": "evolution_strategy", "params": {"sigma": 2.0}},
+        "prdpt_picture": {"algorithm": "prdpt", "params": {"objective": "picture", "pairs": 2}},
+        "prdpt_constant_sigma": {"algorithm": "prdpt", "params": {"annealing": "constant"}},
+        "zerograds_linear": {"algorithm": "zerograds", "params": {"surrogate": "linear"}},
+    },
+    "grid": [{"tasks": ["bowl_4", "bowl_60", "square_overlap"], "methods": [*RIVALS, *ABLATIONS]}],
+    "figures": {"gallery": {"tasks": ["square_overlap"]}},
+}
+LISTED = {  # the methods that must be named in the figure
+    "gallery": RIVALS,
+    "gradient": ["spsa", "evolution_strategy", "prdpt", "zerograds"],
+    "scaling": RIVALS,
+    "ecdf": RIVALS,
+    "time": RIVALS,
+    "overview": [*RIVALS, *ABLATIONS],
+}
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    """Folder of tables from real runs."""
+    home = tmp_path_factory.mktemp("suite")
+    config = home / "drawn.yaml"
+    config.write_text(yaml.safe_dump({**SUITE, "results": str(home / "results")}))
+    suite = load_suite(config)
+    for task in suite.tasks:
+        calibrate(suite.calibration(task), suite.folder / "tasks" / task)
+    for cell in suite.cells:
+        run_cell(cell, suite.folder / "runs" / cell.task / cell.method)
+    folder = suite.folder / "tables"
+    write(make_tables(suite, suite.folder), folder)
+    make_landscape(config).to_parquet(folder / "landscape.parquet", index=False)
+    make_surrogate((1, 20)).to_parquet(folder / "surrogate.parquet", index=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def drawn(tables):
+    """Figure name → matplotlib figure."""
+    use_style()
+    return {name: figure(name).draw(Tables(tables), figure(name).Options()) for name in names()}
+
+
+def words(shown):
+    """All text in a figure."""
+    found = [text.get_text() for text in shown.findobj(mpl.text.Text)]
+    return "\n".join(text.replace("\n", " ") for text in found)
+
+
+def test_all_figures_of_the_issue_are_there():
+    paper = ["plateau", "surrogate", "gallery", "gradient", "scaling", "ecdf", "time", "ablation"]
+    assert set(names()) == {*paper, "overview"}
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_panel_shows_data_or_says_why_not(drawn, name):
+    assert drawn[name].axes
+    for axes in drawn[name].axes:
+        lines = [line for line in axes.lines if np.isfinite(np.asarray(line.get_ydata(), dtype=float)).any()]
+        notes = [text for text in axes.texts if text.get_gid() == "note" and text.get_text()]
+        assert lines or notes or axes.images or axes.collections or axes.patches, axes.get_title()
+
+
+@pytest.mark.parametrize("name", sorted(LISTED))
+def test_every_method_is_named(drawn, name):
+    said = words(drawn[name])
+    for label in LISTED[name]:
+        assert look(label).name in said, label
+
+
+@pytest.mark.parametrize("name", names())
+def test_nothing_is_cut_off_or_overlaps_the_legend(drawn, name):
+    shown = drawn[name]
+    shown.draw_without_rendering()
+    renderer = shown.canvas.get_renderer()
+    width, height = shown.bbox.size
+    legends = [legend.get_window_extent(renderer) for legend in shown.legends]
+    for axes in shown.axes:
+        box = axes.get_tightbbox(renderer)
+        assert box.x0 > -2, axes.get_title()
+        assert box.y0 > -2, axes.get_title()
+        assert box.x1 < width + 2, axes.get_title()
+        assert box.y1 < height + 2, axes.get_title()
+        assert not any(box.overlaps(legend) for legend in legends), axes.get_title()
+    for box in legends:
+        assert box.x0 >= 0
+        assert box.y0 >= 0
+        assert box.x1 <= width
+
+
+def test_units_stand_at_the_axes(drawn):
+    for name, unit in [("scaling", "ms"), ("scaling", "MiB"), ("time", "seconds"), ("ecdf", "evaluations")]:
+        assert re.search(rf"\b{unit}\b", words(drawn[name])), (name, unit)
+
+
+def test_the_end_of_a_method_is_explained(tables, tmp_path):
+    broken = tmp_path / "tables"
+    shutil.copytree(tables, broken)
+    scores = pd.read_csv(broken / "scores.csv")
+    largest = (scores.method == "evolution_strategy") & (scores.dim == 60)
+    scores.loc[largest, ["status", "reason"]] = ["unsupported", "covariance needs 9.9 GB"]
+    scores.loc[largest, ["gap_median", "overhead_ms", "memory_mib"]] = np.nan
+    scores.to_csv(broken / "scores.csv", index=False)
+    said = words(figure("scaling").draw(Tables(broken), figure("scaling").Options()))
+    assert "Evolution strategy at 60 dimensions: covariance needs 9.9 GB" in said
+    assert "cannot run beyond" in said
+
+
+def test_an_unsupported_method_has_its_sign(drawn, tables):
+    scores = pd.read_csv(tables / "scores.csv").set_index(["task", "method"])
+    assert scores.loc[("bowl_4", "prdpt_picture"), "status"] == "unsupported"
+    assert "∅" in [text.get_text() for text in drawn["overview"].axes[0].texts]
+
+
+@pytest.mark.parametrize("name", names())
+def test_command_writes_the_same_bytes_twice(tables, tmp_path, name):
+    files = make(name, tables, {}, tmp_path / "one" / f"{name}.pdf")
+    again = make(name, tables, {}, tmp_path / "two" / f"{name}.pdf")
+    for first, second in zip(files, again, strict=True):
+        assert first.read_bytes() == second.read_bytes()
+    content = files[0].read_bytes()
+    assert content.startswith(b"%PDF")
+    assert b"/Type3" not in content
+    with Image.open(files[1]) as picture:
+        assert picture.info["dpi"] == pytest.approx((200, 200), abs=0.5)
+
+
+def run(*arguments):
+    command = [sys.executable, "-m", "workflow.figures", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def test_command_line(tables, tmp_path):
+    out = tmp_path / "time.pdf"
+    options = json.dumps({"tasks": ["bowl_4"], "methods": ["somebodys_own", "adam"]})
+    done = run("time", "--tables", tables, "--options", options, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert out.stat().st_size > 1000
+    assert out.with_suffix(".png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["tmie"], ["'tmie'", "'time'"]),
+        (["time", "--options", '{"taks": []}'], ["'taks'", "'tasks'"]),
+        (["time", "--options", "[1]"], ["--options", "JSON object"]),
+    ],
+)
+def test_command_names_what_is_wrong(tables, tmp_path, arguments, said):
+    done = run(*arguments, "--tables", tables, "--out", tmp_path / "a.pdf")
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert all(word in done.stderr for word in said), done.stderr
+
+
+def test_a_label_without_rows_is_named_with_the_nearest(tables, tmp_path):
+    with pytest.raises(UsageError, match=r"'somebody_own'.*'somebodys_own'"):
+        make("time", tables, {"methods": ["somebody_own"]}, tmp_path / "a.pdf")
+    with pytest.raises(UsageError, match=r"'bowl_5'.*'bowl_4'"):
+        make("overview", tables, {"tasks": ["bowl_5"]}, tmp_path / "a.pdf")
+
+
+NEEDS = {
+    "plateau": ("landscape.parquet", "sigma"),
+    "surrogate": ("surrogate.parquet", "value"),
+    "gallery": ("runs.parquet", "loss_final"),
+    "gradient": ("curves.parquet", "metric"),
+    "scaling": ("scores.csv", "overhead_ms"),
+    "ecdf": ("hits.parquet", "hit"),
+    "time": ("curves.parquet", "wall_s"),
+    "ablation": ("runs.parquet", "loss_final"),
+    "overview": ("scores.csv", "rank"),
+}
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_missing_table_column_or_row_is_named(tables, tmp_path, name):
+    table, column = NEEDS[name]
+    folder = tmp_path / "tables"
+    shutil.copytree(tables, folder)
+    read = pd.read_csv if table.endswith(".csv") else pd.read_parquet
+    whole = read(folder / table)
+
+    def store(frame):
+        if table.endswith(".csv"):
+            frame.to_csv(folder / table, index=False)
+        else:
+            frame.to_parquet(folder / table, index=False)
+
+    def fails(*said):
+        with pytest.raises(UsageError) as caught:
+            make(name, folder, {}, tmp_path / "a.pdf")
+        assert all(word in str(caught.value) for word in said), caught.value
+
+    store(whole.drop(columns=column))
+    fails(table, repr(column))
+    store(whole.head(0))
+    fails(table, "no rows")
+    (folder / table).write_bytes(b"")
+    fails(table)
+    (folder / table).unlink()
+    fails(table, "missing")
+    assert not (tmp_path / "a.pdf").exists()
+
+
+def test_colours_of_the_methods_are_their_own():
+    unlisted = ["prdpt_constant_sigma", "prdpt_one_sided", "zerograds_no_smoothing", "somebodys_own", "another"]
+    labels = [*KNOWN, *unlisted]
+    looks = [look(label) for label in labels]
+    assert len({item.name for item in looks}) == len(labels)
+    for (one, first), (two, second) in combinations(zip(labels, looks, strict=True), 2):
+        distance = np.abs(np.subtract(to_rgb(first.color), to_rgb(second.color))).max()
+        shape = (first.marker, first.linestyle) == (second.marker, second.linestyle)
+        assert distance > 0.03, (one, two)
+        assert distance > 0.1 or not shape, (one, two)
+
+
+def test_colours_do_not_depend_on_the_suite_or_the_process():
+    code = "from workflow.figures.style import look; print(look('somebodys_own'), look('prdpt_one_sided'))"
+    other = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert other.strip() == f"{look('somebodys_own')} {look('prdpt_one_sided')}"
+
+
+def test_variants_share_their_family_hue_and_name():
+    assert look("prdpt_one_sided").name == "PRDPT (one sided)"
+    assert look("zerograds_no_smoothing").name == "ZeroGrads (no smoothing)"
+    assert main_methods(["prdpt", "prdpt_exact", "spsa", "spsa_adam"]) == ["prdpt", "spsa", "spsa_adam"]
+    assert main_methods(["prdpt_exact", "spsa"]) == ["prdpt_exact", "spsa"]
+
+
+def test_every_method_of_the_suites_has_a_name_of_its_own():
+    for path in (ROOT / "config").glob("*.yaml"):
+        labels = list(yaml.safe_load(path.read_text())["methods"])
+        assert len({look(label).name for label in labels}) == len(labels), path
+        assert all(label in KNOWN for label in main_methods(labels)), path
+
+
+def test_many_methods_stay_legible():
+    labels = [*main_methods(KNOWN), "somebodys_own"]
+    score = pd.Series(np.linspace(0, 1, len(labels)), index=labels)
+    strong = panels.emphasised(labels, score)
+    assert {"prdpt", "zerograds", "adam", "random_search", *labels[:6]} == set(strong)
+
+
+def test_the_gap_of_a_broken_run_is_the_worst(tables, tmp_path):
+    folder = tmp_path / "tables"
+    shutil.copytree(tables, folder)
+    runs = pd.read_parquet(folder / "runs.parquet")
+    spoilt = (runs.task == "bowl_4") & (runs.method == "spsa")
+    runs.loc[spoilt, ["status", "loss_final", "cost"]] = ["diverged", np.nan, 20.0]
+    runs.to_parquet(folder / "runs.parquet", index=False)
+    curves = Tables(folder).gap_curves()
+    here = curves[(curves.task == "bowl_4") & (curves.method == "spsa")]
+    before, after = (panels.over_seeds(here[here.cost <= 20], "cost", "gap", np.array([at]))[0] for at in (10.0, 40.0))
+    assert np.isfinite(before).all()
+    assert np.isinf(after).all()
+    assert Tables(folder).final_gaps().gap.min() >= GAP_FLOOR
+
+
+def test_median_and_interval_over_seeds():
+    middle, low, high = panels.median_interval(np.array([[1.0, np.inf], [2.0, 5.0], [9.0, 6.0]]))
+    assert middle.tolist() == [2.0, 6.0]
+    assert low.tolist() == [1.0, 5.0]
+    assert high.tolist() == [9.0, np.inf]
+
+
+def test_performance_profile_of_known_times():
+    rows = [
+        {
+            "task": "t",
+            "target": target,
+            "method": method,
+            "seed": 0,
+            "hit": np.isfinite(cost),
+            "cost": cost,
+            "spent": 100.0,
+        }
+        for target, costs in enumerate([{"a": 10.0, "b": 40.0, "o": 1.0}, {"a": np.nan, "b": 50.0, "o": 1.0}])
+        for method, cost in costs.items()
+    ]
+    found = profiles(pd.DataFrame(rows), {"o"})
+    share = {method: [np.interp(tau, RATIOS, found[method][0]) for tau in (1.0, 10.0)] for method in "abo"}
+    assert share == {"a": [0.5, 0.5], "b": [0.5, 1.0], "o": [1.0, 1.0]}  # the oracle is no rival
+
+
+def test_smoothing_of_a_line_is_a_gaussian_convolution():
+    x = np.linspace(-20, 20, 4001)
+    at, sigma = np.linspace(-3, 3, 7), 1.5
+    np.testing.assert_allclose(smooth(x, x**2, at, sigma), at**2 + sigma**2, rtol=1e-6)
+    step = smooth(x, (x > 0).astype(float), np.array([0.0, 1.5]), sigma)
+    np.testing.assert_allclose(step, [0.5, 0.841345], atol=3e-3)
+
+
+def test_landscape_has_the_plateau_that_the_paper_is_about(tables):
+    table = pd.read_parquet(tables / "landscape.parquet")
+    for case in ("apart", "occluded"):
+        here = table[table.case == case]
+        start = here[here.kind == "start"].x.item()
+        near = here[(here.x - start).abs() < 0.5]
+        assert np.ptp(near[near.kind == "loss"].value) < 1e-9  # flat: no gradient
+    wide = table[(table.case == "apart") & (table.sigma == 4)]
+    slope = np.gradient(wide.value, wide.x)[np.searchsorted(wide.x, start)]
+    assert slope > 1e-3  # smoothed, the loss rises away from the target
+
+
+def test_surrogate_is_what_zerograds_itself_predicts(tables):
+    table = pd.read_parquet(tables / "surrogate.parquet")
+    assert sorted(table.iteration.unique()) == [1, 20]
+    last = table[table.iteration == 20].set_index("kind")
+    truth = last.loc["loss"]
+    samples = last.loc["sample"]
+    assert len(samples) >= 2
+    np.testing.assert_allclose(np.interp(samples.x, truth.x, truth.value), samples.value, atol=0.02)
+    assert len(last.loc["path"]) == 21
+    curves = [table[(table.iteration == i) & (table.kind == "surrogate")].value.to_numpy() for i in (1, 20)]
+    errors = [np.abs(np.interp(samples.x, truth.x, curve) - samples.value).mean() for curve in curves]
+    assert errors[1] < errors[0]  # it has learnt
