@@ -17,10 +17,8 @@ from benchmarks.harness.errors import UsageError
 from benchmarks.harness.parameters import check
 from benchmarks.harness.store import atomic
 from workflow.figures import figure, names
-from workflow.figures.style import use_style
+from workflow.figures.style import DPI, use_style
 from workflow.figures.tables import Tables
-
-DPI = 200
 
 
 def make(name: str, folder: Path, options: dict[str, Any], out: Path) -> list[Path]:

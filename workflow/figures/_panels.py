@@ -11,6 +11,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -96,11 +97,13 @@ def draw_curve(
 
 
 def log_axis(axis: Axis) -> None:
-    """Give a logarithmic axis few, readable ticks: powers of ten, or 1-2-5 where it spans little."""
+    """Give a logarithmic axis few, readable ticks: powers of ten, more of them where it spans little."""
     low, high = sorted(axis.get_view_interval())
     if low > 0 and np.log10(high / low) < 2:
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if np.log10(high / low) < 1.3 else (1, 3)))
+        axis.set_major_formatter(
+            FuncFormatter(lambda value, _: f"{value / 1000:g}k" if value >= 1000 else f"{value:g}")
+        )
     axis.set_minor_formatter(NullFormatter())
 
 
@@ -165,7 +168,7 @@ def footer(figure: Figure, handles: Sequence[tuple[Artist, str]], remark: str = 
     renderer = figure.canvas.get_renderer()
     width, height = figure.get_size_inches()
     room = 0.03
-    note_text = legend = None
+    note_text, legend = None, None
     if remark:
         wrapped = "\n".join(textwrap.fill(line, int(width * 17.5)) for line in remark.splitlines())
         note_text = figure.text(0.01, 0, wrapped, fontsize=6.5, color="#444444", va="bottom")
@@ -173,16 +176,8 @@ def footer(figure: Figure, handles: Sequence[tuple[Artist, str]], remark: str = 
         room += note_text.get_window_extent(renderer).height / figure.dpi + 0.05
     note_room = room
     if handles:
-        for columns in range(len(handles), 0, -1):
-            if legend is not None:
-                legend.remove()
-            legend = figure.legend(*zip(*handles, strict=True), loc="lower center", ncols=columns, handlelength=2.2,
-                                   columnspacing=1.2, borderaxespad=0)  # fmt: skip
-            box = legend.get_window_extent(renderer)
-            if box.width / figure.dpi < 0.98 * width:
-                break
-        legend.set_in_layout(False)
-        room += box.height / figure.dpi + 0.05
+        legend = fitting_legend(figure, handles, 0.97 * width)
+        room += legend.get_window_extent(renderer).height / figure.dpi + 0.05
     total = height + room
     figure.set_size_inches(width, total)
     if note_text is not None:
@@ -190,6 +185,23 @@ def footer(figure: Figure, handles: Sequence[tuple[Artist, str]], remark: str = 
     if legend is not None:
         legend.set_bbox_to_anchor((0.5, note_room / total))
     figure.get_layout_engine().set(rect=(0, room / total, 1, 1 - room / total))
+
+
+def fitting_legend(figure: Figure, handles: Sequence[tuple[Artist, str]], width: float) -> Legend:
+    """Add a legend with as few rows as fit into `width` inches, evenly filled."""
+    entries, texts = zip(*handles, strict=True)
+    place = {"loc": "lower center", "handlelength": 2.2, "columnspacing": 1.2, "borderaxespad": 0}
+    columns = len(handles)
+    while True:
+        legend = figure.legend(entries, texts, ncols=columns, **place)
+        legend.set_in_layout(False)
+        rows = -(-len(handles) // columns)
+        even = -(-len(handles) // rows)
+        wide = legend.get_window_extent(figure.canvas.get_renderer()).width / figure.dpi > width
+        if columns == 1 or (not wide and columns == even):
+            return legend
+        legend.remove()
+        columns = columns - 1 if wide else even
 
 
 def number(value: float) -> str:

@@ -42,12 +42,13 @@ def draw(tables: Tables, options: Options) -> Figure:
     shown = options.methods or pick(runs[runs.task.isin(tasks)], methods)
     strong = panels.emphasised(methods) if len(methods) <= panels.CROWD else shown
     rows = -(-(len(shown) + 2) // COLUMNS)
-    figure = plt.figure(figsize=(9.6, (1.34 * rows + 0.12) * len(tasks)))
-    blocks = figure.add_gridspec(len(tasks), 2, width_ratios=[COLUMNS * 1.12, 3.2], hspace=0.02, wspace=0.02)
+    columns = -(-(len(shown) + 2) // rows)
+    figure = plt.figure(figsize=(1.16 * columns + 3.6, (1.34 * rows + 0.12) * len(tasks)))
+    blocks = figure.add_gridspec(len(tasks), 2, width_ratios=[columns * 1.12, 3.2], hspace=0.02, wspace=0.02)
     for index, task in enumerate(tasks):
         first = runs.seed[runs.task == task].min()
         here = runs[(runs.task == task) & (runs.seed == first)].set_index("method")
-        draw_pictures(blocks[index, 0].subgridspec(rows, COLUMNS, hspace=0, wspace=0), pictures, task, shown, here)
+        draw_pictures(blocks[index, 0].subgridspec(rows, columns, hspace=0, wspace=0), pictures, task, shown, here)
         axes = figure.add_subplot(blocks[index, 1])
         curves = frame[(frame.task == task) & frame.method.isin(methods)]
         for method in methods:
@@ -87,7 +88,7 @@ def draw_pictures(
     items += [("target", "target", "gap 0")]
     figure = part.figure
     for index, (key, name, text) in enumerate(items):
-        axes = figure.add_subplot(part[divmod(index, COLUMNS)])
+        axes = figure.add_subplot(part[divmod(index, part.ncols)])
         axes.set_axis_off()
         best = key in gaps.index and np.isfinite(gaps[key]) and gaps[key] == gaps.min()
         draw_picture(axes, pictures.get(f"{task}/{key}"))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "d", "*", "8")
-MUTED = "#8a8a8a"
+DPI = 200  # of the PNGs
 
 # label: (readable name, colour, marker)
 KNOWN = {
@@ -123,7 +123,7 @@ def use_style() -> None:
             "pdf.fonttype": 42,
             "svg.hashsalt": "beyond-gd",
             "figure.constrained_layout.use": True,
-            "figure.dpi": 100,
+            "figure.dpi": DPI,  # text is measured as it will be printed
             "font.size": 8,
             "axes.titlesize": 8.5,
             "axes.labelsize": 8,
