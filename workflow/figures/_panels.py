@@ -170,7 +170,7 @@ def footer(figure: Figure, handles: Sequence[tuple[Artist, str]], remark: str = 
     room = 0.03
     note_text, legend = None, None
     if remark:
-        wrapped = "\n".join(textwrap.fill(line, int(width * 17.5)) for line in remark.splitlines())
+        wrapped = "\n".join(textwrap.fill(line, int(width * 20)) for line in remark.splitlines())
         note_text = figure.text(0.01, 0, wrapped, fontsize=6.5, color="#444444", va="bottom")
         note_text.set_in_layout(False)
         room += note_text.get_window_extent(renderer).height / figure.dpi + 0.05
@@ -235,10 +235,11 @@ def grid_of_panels(
 
 
 def typical_gap(tables: Tables, tasks: Sequence[str]) -> pd.Series:
-    """Return each method's mean log gap over tasks, by which panels choose whom to draw strongly."""
+    """Return each method's mean log gap relative to its tasks' means, by which panels choose whom to draw strongly."""
     runs = tables.final_gaps()
     runs = runs[runs.task.isin(tasks)]
-    return np.log10(runs.gap.clip(upper=1.0)).groupby(runs.method).mean()
+    gaps = np.log10(runs.gap.clip(upper=1.0))
+    return (gaps - gaps.groupby(runs.task).transform("mean")).groupby(runs.method).mean()
 
 
 def present(labels: Sequence[str], frame: pd.DataFrame) -> list[str]:

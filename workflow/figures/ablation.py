@@ -34,7 +34,7 @@ def draw(tables: Tables, options: Options) -> Figure:
     runs = tables.final_gaps()
     families = read_families(options.families, list(dict.fromkeys(runs.method)), tables)
     rows = [row for full, parts in families.items() for row in compare(runs, full, parts)]
-    ratios = pd.DataFrame(rows, columns=["task", "full", "part", "ratio", "low", "high"])
+    ratios = pd.DataFrame(rows, columns=["task", "full", "part", "ratio", "low", "high", "word"])
     ratios = ratios.astype({"ratio": float, "low": float, "high": float})
     tasks = choose("task", options.tasks, [task for task in facts.index if task in set(ratios.task)])
     ratios = ratios[ratios.task.isin(tasks)]
@@ -97,7 +97,11 @@ def compare(runs: pd.DataFrame, full: str, parts: list[str]) -> list[dict[str, A
                 resampled = panels.quantile(pair[draws], 0.5, 1)
                 resampled = np.nan_to_num(resampled[:, 0] / resampled[:, 1], nan=1.0)
             low, high = panels.quantile(resampled, 0.025, 0), panels.quantile(resampled, 0.975, 0)
-            rows.append({"task": task, "full": full, "part": part, "ratio": ratio, "low": low, "high": high})
+            status = runs.status[(runs.task == task) & (runs.method == part)]
+            word = "" if np.isfinite(ratio) else "unsupported" if (status == "unsupported").all() else "broke down"
+            rows.append(
+                {"word": word, "task": task, "full": full, "part": part, "ratio": ratio, "low": low, "high": high}
+            )
     return rows
 
 
@@ -113,11 +117,11 @@ def draw_family(axes: Axes, ratios: pd.DataFrame, parts: list[str], tasks: list[
             found = ratios[(ratios.part == part) & (ratios.task == task)]
             if found.empty:
                 continue
-            ratio, low, high = found[["ratio", "low", "high"]].iloc[0]
+            ratio, low, high, word = found[["ratio", "low", "high", "word"]].iloc[0]
             y = row + (index - (len(tasks) - 1) / 2) * min(0.16, 0.7 / len(tasks))
             color, marker = task_look(index)
             if not np.isfinite(ratio):
-                axes.text(limit, y, "broke down", color=color, fontsize=6, ha="right", va="center")
+                axes.text(limit, y, word + " ", color=color, fontsize=6, ha="right", va="center")
                 continue
             axes.plot([max(low, 1 / limit), min(high, limit)], [y, y], color=color, linewidth=1.2, alpha=0.7)
             axes.plot(ratio, y, marker=marker, color=color, markersize=4.5, linestyle="")

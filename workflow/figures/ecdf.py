@@ -36,8 +36,7 @@ def draw(tables: Tables, options: Options) -> Figure:
     facts = tables.tasks()
     hits = tables.read("hits.parquet", ["task", "method", "seed", "target", "hit", "cost"])
     spent = tables.read("runs.parquet", ["task", "method", "seed", "cost"]).rename(columns={"cost": "spent"})
-    scores = tables.read("scores.csv", ["method", "oracle"])
-    oracles = set(scores.method[scores.oracle.astype(bool)])
+    oracles = tables.oracles()
     tasks = choose("task", options.tasks, [task for task in facts.index if task in set(hits.task)])
     methods = choose("method", options.methods, main_methods(hits.method))
     hits = hits[hits.task.isin(tasks) & hits.method.isin(methods)].merge(spent, on=["task", "method", "seed"])
@@ -46,14 +45,14 @@ def draw(tables: Tables, options: Options) -> Figure:
     figure, grid = plt.subplots(
         2, len(classes), figsize=(max(2.6 * len(classes), 4.2), 4.6), squeeze=False, sharey="row"
     )
-    strong = panels.emphasised(methods, -hits.groupby("method").hit.mean())
-    drawn: list[str] = []
+    met = {title: hits[hits.task.isin(members)].groupby("method").task.nunique() for title, members in classes.items()}
+    complete = {title: [m for m in methods if met[title].get(m, 0) == len(classes[title])] for title in classes}
+    drawn = [method for method in methods if any(method in shown for shown in complete.values())]
+    strong = panels.emphasised(drawn, panels.typical_gap(tables, tasks))
     omitted: dict[str, list[str]] = {}
     for (title, members), (top, bottom) in zip(classes.items(), grid.T, strict=True):
-        here = hits[hits.task.isin(members)]
-        met = here.groupby("method").task.nunique()
-        shown = [method for method in methods if met.get(method, 0) == len(members)]
-        partial = [look(method).name for method in methods if 0 < met.get(method, 0) < len(members)]
+        here, shown = hits[hits.task.isin(members)], complete[title]
+        partial = [look(method).name for method in methods if 0 < met[title].get(method, 0) < len(members)]
         if partial:
             omitted.setdefault(", ".join(partial), []).append(title)
         top.set_title(f"{title}, {len(members)} task{'s' * (len(members) > 1)}")
@@ -62,7 +61,6 @@ def draw(tables: Tables, options: Options) -> Figure:
         else:
             for axes in (top, bottom):
                 panels.note(axes, "no method was run on every task of this class")
-        drawn += shown
     for axes in grid.flat:
         axes.set_xscale("log")
         panels.log_axis(axes.xaxis)
@@ -74,7 +72,7 @@ def draw(tables: Tables, options: Options) -> Figure:
             f"{tables.folder / 'hits.parquet'}: no method was run on every task of a class: name other `tasks`"
         )
     remarks = [f"Left out at {', '.join(titles)}, not run on every task: {who}." for who, titles in omitted.items()]
-    panels.legend_below(figure, [method for method in methods if method in drawn], strong, remark="\n".join(remarks))
+    panels.legend_below(figure, drawn, strong, remark="\n".join(remarks))
     return figure
 
 

@@ -39,7 +39,8 @@ def draw(tables: Tables, options: Options) -> Figure:
     if not tasks:
         raise UsageError(f"{tables.folder / 'pictures.npz'} holds no target picture: name gallery tasks that have one")
     methods = choose("method", options.methods, main_methods(runs.method[runs.task.isin(tasks)]))
-    shown = options.methods or pick(runs[runs.task.isin(tasks)], methods)
+    oracles = tables.oracles()
+    shown = options.methods or pick(runs[runs.task.isin(tasks)], methods, oracles)
     strong = panels.emphasised(methods) if len(methods) <= panels.CROWD else shown
     rows = -(-(len(shown) + 2) // COLUMNS)
     columns = -(-(len(shown) + 2) // rows)
@@ -48,7 +49,9 @@ def draw(tables: Tables, options: Options) -> Figure:
     for index, task in enumerate(tasks):
         first = runs.seed[runs.task == task].min()
         here = runs[(runs.task == task) & (runs.seed == first)].set_index("method")
-        draw_pictures(blocks[index, 0].subgridspec(rows, columns, hspace=0, wspace=0), pictures, task, shown, here)
+        draw_pictures(
+            blocks[index, 0].subgridspec(rows, columns, hspace=0, wspace=0), pictures, task, shown, here, oracles
+        )
         axes = figure.add_subplot(blocks[index, 1])
         curves = frame[(frame.task == task) & frame.method.isin(methods)]
         for method in methods:
@@ -63,10 +66,10 @@ def draw(tables: Tables, options: Options) -> Figure:
     return figure
 
 
-def pick(runs: pd.DataFrame, methods: list[str]) -> list[str]:
+def pick(runs: pd.DataFrame, methods: list[str], oracles: set[str]) -> list[str]:
     """Return the methods to picture, worst first: the papers', the control, and those with the smallest typical gap.
 
-    Methods that were run on some of the tasks only are left out.
+    Methods that were run on some of the tasks only are left out; oracles come last, as bounds.
     """
     everywhere = runs.groupby("method").task.nunique() == runs.task.nunique()
     methods = [label for label in methods if everywhere[label]]
@@ -75,14 +78,19 @@ def pick(runs: pd.DataFrame, methods: list[str]) -> list[str]:
     for label in score.sort_values(kind="stable").index:
         if len(wanted) < PICTURED and label not in wanted and label in methods:
             wanted.append(label)
-    return sorted(wanted, key=lambda label: score[label], reverse=True)
+    return sorted(wanted, key=lambda label: (label in oracles, -score[label]))
 
 
 def draw_pictures(
-    part: GridSpecFromSubplotSpec, pictures: dict[str, np.ndarray], task: str, methods: list[str], runs: pd.DataFrame
+    part: GridSpecFromSubplotSpec,
+    pictures: dict[str, np.ndarray],
+    task: str,
+    methods: list[str],
+    runs: pd.DataFrame,
+    oracles: set[str],
 ) -> None:
-    """Draw start, methods in the given order, target; the smallest gap in bold."""
-    gaps = runs.gap.reindex(methods)
+    """Draw start, methods in the given order, target; the smallest gap of a rival in bold."""
+    gaps = runs.gap.reindex([method for method in methods if method not in oracles])
     items = [("start", "start", "gap 1")]
     items += [(method, look(method).name, gap_text(runs, method)) for method in methods]
     items += [("target", "target", "gap 0")]
@@ -105,7 +113,8 @@ def gap_text(runs: pd.DataFrame, method: str) -> str:
     row = runs.loc[method]
     if not np.isfinite(row.gap):
         return spell(row.status, capital=False)
-    return f"gap ≤ {GAP_FLOOR:g}" if row.gap <= GAP_FLOOR else f"gap {row.gap:.3g}"
+    late = ", time ran out" if row.status == "timeout" else ""
+    return (f"gap ≤ {GAP_FLOOR:g}" if row.gap <= GAP_FLOOR else f"gap {row.gap:.3g}") + late
 
 
 def draw_picture(axes: Axes, picture: np.ndarray | None) -> None:

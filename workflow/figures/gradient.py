@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from workflow.figures import _panels as panels
+from workflow.figures.style import main_methods
 from workflow.figures.tables import Tables, choose
 
 SHOWN = ("zerograds", "prdpt", "prdpt_exact", "spsa", "evolution_strategy", "finite_differences")
@@ -21,7 +22,7 @@ ROWS = {
 
 @dataclass(frozen=True)
 class Options:
-    """`tasks` to show (default: the three largest with diagnostics), `methods` (default: the estimators)."""
+    """`tasks` to show (default: one size of three problems), `methods` (default: the estimators)."""
 
     tasks: list[str] | None = None
     methods: list[str] | None = None
@@ -35,7 +36,7 @@ def draw(tables: Tables, options: Options) -> Figure:
     methods = choose("method with a gradient", options.methods or known, frame.method)
     frame = frame[frame.method.isin(methods)]
     with_rows = [task for task in facts.index if task in set(frame.task)]
-    tasks = choose("task", options.tasks or with_rows[-3:], with_rows)
+    tasks = choose("task", options.tasks or telling(frame, facts), with_rows)
     size = (1.2 + 2.1 * len(tasks), 4.6) if len(tasks) > 1 else (4.2, 4.6)
     figure, grid = plt.subplots(3, len(tasks), figsize=size, sharex="col", squeeze=False)
     for column, task in enumerate(tasks):
@@ -61,6 +62,16 @@ def draw(tables: Tables, options: Options) -> Figure:
         grid[2, column].set_xlabel("cost (evaluations)")
     panels.legend_below(figure, panels.present(methods, frame[frame.task.isin(tasks)]))
     return figure
+
+
+def telling(frame: pd.DataFrame, facts: pd.DataFrame, count: int = 3) -> list[str]:
+    """Return the tasks that most methods have diagnostics on, the larger in a tie, at most one of each problem."""
+    frame = frame[frame.method.isin(main_methods(frame.method))]
+    seen = frame.groupby("task")[["method", "metric"]].apply(lambda rows: len(rows.drop_duplicates()))
+    ordered = sorted(seen.index, key=lambda task: (seen[task], facts.dim[task]), reverse=True)
+    first = {facts.problem[task]: task for task in reversed(ordered)}
+    chosen = [task for task in ordered if first[facts.problem[task]] == task][:count]
+    return sorted(chosen, key=lambda task: facts.dim[task])
 
 
 def diagnostics(tables: Tables) -> pd.DataFrame:

@@ -25,7 +25,7 @@ TIMED = Line2D([], [], marker="o", markersize=7, fillstyle="none", label="ran ou
 
 @dataclass(frozen=True)
 class Options:
-    """`problems`: world.task to compare over its sizes (default: all whose sizes span a factor of 10), `methods`."""
+    """`problems`: world.task (default: all whose sizes span a factor of 10), `methods` (default: those at two sizes)."""
 
     problems: list[str] | None = None
     methods: list[str] | None = None
@@ -47,10 +47,13 @@ def draw(tables: Tables, options: Options) -> Figure:
         raise UsageError(
             f"{tables.folder / 'tasks.csv'}: no problem is there at sizes that differ by a factor of 10 or more"
         )
-    methods = choose("method", options.methods, main_methods(scores.method[scores.problem.isin(problems)]))
-    scores = scores[scores.problem.isin(problems) & scores.method.isin(methods)]
+    scores = scores[scores.problem.isin(problems)]
+    asked = scores.groupby(["method", "problem"]).dim.nunique().groupby("method").max()
+    default = [method for method in main_methods(scores.method) if asked[method] > 1]
+    methods = choose("method", options.methods or default, scores.method)
+    scores = scores[scores.method.isin(methods)]
     budgets = tables.read("runs.parquet", ["task", "budget"]).groupby("task").budget.max()
-    strong = panels.emphasised(methods, np.log(scores.gap_median).groupby(scores.method).mean())
+    strong = panels.emphasised(methods, panels.typical_gap(tables, scores.task.unique()))
     columns = len(problems) + 2
     figure, grid = plt.subplots(1, columns, figsize=(2.55 * columns, 2.9), squeeze=False)
     for axes, problem in zip(grid[0], problems, strict=False):
@@ -87,15 +90,17 @@ def draw_measure(axes: Axes, scores: pd.DataFrame, methods: list[str], strong: l
         if good.empty:
             continue
         drawn = True
+        near = (20 * np.log10(good.dim)).round()  # sizes that differ by less than a tenth share a point
+        good = good.assign(dim=good.dim.groupby(near).transform("median"))
         line = good.groupby("dim")[column].median()
         style = panels.stroke(method, method in strong)
         axes.plot(line.index, line, marker=look(method).marker, markersize=3.6 if method in strong else 2.2, **style)
         if column == "gap_median" and method in strong:
             band = good.groupby("dim")[["gap_low", "gap_high"]].median().clip(upper=1e3)
             axes.fill_between(band.index, band.gap_low, band.gap_high, color=style["color"], alpha=0.13, linewidth=0)
-        mark = {"color": style["color"], "linestyle": "", "zorder": 6}
+        mark = {"color": style["color"], "linestyle": "", "zorder": 6, "alpha": style["alpha"]}
         timed = line[line.index.isin(good.dim[good.status == "timeout"])]
-        axes.plot(timed.index, timed, marker="o", markersize=7, fillstyle="none", **mark)
+        axes.plot(timed.index, timed, marker="o", markersize=7 if method in strong else 4.5, fillstyle="none", **mark)
         if (rows.dim[rows.status == "unsupported"] > line.index.max()).any():
             axes.plot(line.index[-1], line.iloc[-1], marker="x", markersize=8, markeredgewidth=1.6, **mark)
     if not drawn:

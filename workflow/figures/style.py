@@ -32,7 +32,7 @@ KNOWN = {
     "spsa": ("SPSA", "#1f78c8", "o"),
     "spsa_adam": ("SPSA + Adam", "#56b4e9", "^"),
     "evolution_strategy": ("Evolution strategy", "#00733c", "o"),
-    "evolution_strategy_one_sided": ("Evolution strategy (one-sided)", "#41ab5d", "s"),
+    "evolution_strategy_one_sided": ("ES (one-sided)", "#41ab5d", "s"),
     "cma_es": ("CMA-ES (full)", "#00b08b", "^"),
     "cma_es_separable": ("CMA-ES (separable)", "#66c2a4", "D"),
     "cma_es_vkd": ("CMA-ES (VkD)", "#7fbc41", "v"),

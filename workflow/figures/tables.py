@@ -61,6 +61,11 @@ class Tables:
         columns = ["task", "problem", "dim", "loss_start", "loss_floor"]
         return self.read("tasks.csv", columns).sort_values(["dim", "task"], kind="stable").set_index("task")
 
+    def oracles(self) -> set[str]:
+        """Return the methods that read the true gradient: bounds, not rivals."""
+        scores = self.read("scores.csv", ["method", "oracle"])
+        return set(scores.method[scores.oracle.astype(bool)])
+
     def curves(self, metric: str) -> pd.DataFrame:
         """Return one metric's checkpoints: task, method, seed, cost, wall_s, value."""
         columns = ["task", "method", "seed", "cost", "wall_s", "metric", "value"]
