@@ -25,7 +25,7 @@ TIMED = Line2D([], [], marker="o", markersize=7, fillstyle="none", label="ran ou
 
 @dataclass(frozen=True)
 class Options:
-    """`problems`: world.task (default: all whose sizes span a factor of 10), `methods` (default: those at two sizes)."""
+    """`problems`: world.task (default: whose sizes span a factor of 10), `methods` (default: at two sizes or more)."""
 
     problems: list[str] | None = None
     methods: list[str] | None = None
