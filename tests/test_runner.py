@@ -234,3 +234,31 @@ def test_a_state_of_other_code_is_ignored(tmp_path, monkeypatch):
     seen = []
     go(Quadratic(dim=4), state_file=state, fingerprint="new", progress=lambda cost, *_: seen.append(cost))
     assert seen[0] == 16
+
+
+class Noisy(Quadratic):
+    """A quadratic whose answers carry new noise in every batch."""
+
+    noise = "fresh"
+
+    def loss(self, z, seed):
+        noise = torch.randn(len(z), generator=torch.Generator().manual_seed(seed))
+        return super().loss(z, seed) + 0.1 * noise
+
+    def validate(self, z):
+        return {"loss": float(Quadratic.loss(self, z[None], 0))}
+
+
+def test_fresh_noise_is_new_in_every_batch_and_the_same_in_every_repetition():
+    first, second = go(Noisy(dim=4)), go(Noisy(dim=4))
+    assert torch.equal(first.incumbent, second.incumbent)
+    seeds = []
+
+    class Watched(Noisy):
+        def loss(self, z, seed):
+            seeds.append(seed)
+            return super().loss(z, seed)
+
+    go(Watched(dim=4))
+    charged = seeds[1:]  # the first call is the warm-up
+    assert len(set(charged)) == len(charged) == 12
