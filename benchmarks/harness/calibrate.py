@@ -93,14 +93,13 @@ def calibrate(spec: dict[str, Any], out: Path) -> None:
 
 
 def directional(problem: Any, z: Any, step: float = 0.05) -> tuple[float, float]:
-    """Return the slope at z (dim,) along a fixed random unit direction: by central differences, by the gradient.
+    """Return the slope at z (dim,) along a fixed random direction: by central differences, by the gradient.
 
-    Zero by differences where the start lies on a plateau.
+    The direction moves every coordinate by about one natural step. Zero by differences: the start lies on a plateau.
     """
     import torch
 
     direction = torch.randn(problem.dim, generator=torch.Generator().manual_seed(0)).to(z)
-    direction /= direction.norm()
     with torch.no_grad():
         ahead, behind = problem.loss(torch.stack([z + step * direction, z - step * direction]), 0).double().tolist()
     slope = 0.0 if problem.gradient == "none" else float(problem.loss_and_grad(z[None], 0)[1][0] @ direction)

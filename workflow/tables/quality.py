@@ -205,8 +205,8 @@ def curves_rise(results: Results) -> Iterator[Row]:
 
 
 def seeds_differ(results: Results) -> Iterator[Row]:
-    """No two seeds of a cell leave the same trail of losses: that would be one run counted twice."""
-    losses = results.curves[results.curves["metric"] == "loss"]
+    """No two seeds of a cell leave the same trail of losses and errors: that would be one run counted twice."""
+    losses = results.curves[results.curves["metric"].isin(["loss", "parameter_error"])]
     trails = losses.groupby(["task", "method", "seed"])["value"].agg(tuple)
     algorithms = results.runs.groupby("method")["algorithm"].first()
     rows = []
