@@ -37,7 +37,6 @@ def draw(tables: Tables, options: Options) -> Figure:
     scores = tables.read(
         "scores.csv", ["task", "method", "dim", "status", "reason", *GAPS, "overhead_ms", "memory_mib"]
     )
-    scores[GAPS] = scores[GAPS].clip(lower=GAP_FLOOR)
     scores["memory_mib"] = scores.memory_mib.clip(lower=1.0)
     scores["problem"] = scores.task.map(facts.problem)
     sizes = facts.groupby("problem").dim
@@ -53,6 +52,8 @@ def draw(tables: Tables, options: Options) -> Figure:
     methods = choose("method", options.methods or default, scores.method)
     scores = scores[scores.method.isin(methods)]
     budgets = tables.read("runs.parquet", ["task", "budget"]).groupby("task").budget.max()
+    equal = budgets.groupby(facts.problem).min()  # sizes may have different budgets: they are compared at the least
+    scores = at_equal_cost(scores, tables.gap_curves(), facts.problem.map(equal))
     strong = panels.emphasised(methods, panels.typical_gap(tables, scores.task.unique()))
     columns = len(problems) + 2
     figure, grid = plt.subplots(1, columns, figsize=(2.55 * columns, 2.9), squeeze=False)
@@ -60,9 +61,7 @@ def draw(tables: Tables, options: Options) -> Figure:
         here = scores[scores.problem == problem]
         draw_measure(axes, here, methods, strong, "gap_median")
         panels.gap_axis(axes, *panels.gap_range(here.rename(columns={"gap_median": "gap"})))
-        spent = sorted(budgets[facts.index[facts.problem == problem]].unique())
-        budget = " … ".join(panels.number(value) for value in dict.fromkeys((spent[0], spent[-1])))
-        axes.set_title(f"{spell(problem.split('.')[-1])}, {budget} evaluations")
+        axes.set_title(f"{spell(problem.split('.')[-1])}, {panels.number(equal[problem])} evaluations")
         axes.set_ylabel(panels.GAP_LABEL)
     measures = {"overhead_ms": "ask + tell, ms per evaluation", "memory_mib": "peak memory above the start, MiB"}
     for axes, (column, label) in zip(grid[0, -2:], measures.items(), strict=True):
@@ -79,6 +78,20 @@ def draw(tables: Tables, options: Options) -> Figure:
     marks = [ENDED] * bool(reasons) + [TIMED] * bool((scores.status == "timeout").any())
     panels.legend_below(figure, methods, strong, marks, reasons)
     return figure
+
+
+def at_equal_cost(scores: pd.DataFrame, curves: pd.DataFrame, cost: pd.Series) -> pd.DataFrame:
+    """Return scores with the gaps that were left after `cost[task]` evaluations, where there is a final one."""
+    early = curves[curves.cost <= curves.task.map(cost)].sort_values("cost", kind="stable")
+    left = early.groupby(["task", "method", "seed"]).gap.last().clip(lower=GAP_FLOOR)
+    rows = []
+    for (task, method), gaps in left.groupby(["task", "method"]):
+        middle, low, high = panels.median_interval(gaps.to_numpy()[:, None])
+        rows.append((task, method, float(middle[0]), float(low[0]), float(high[0])))
+    found = scores[["task", "method"]].merge(pd.DataFrame(rows, columns=["task", "method", *GAPS]), "left")
+    left_over = found[GAPS].to_numpy()
+    left_over[scores.gap_median.isna().to_numpy()] = np.nan
+    return scores.assign(**dict(zip(GAPS, left_over.T, strict=True)))
 
 
 def draw_measure(axes: Axes, scores: pd.DataFrame, methods: list[str], strong: list[str], column: str) -> None:
