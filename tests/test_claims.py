@@ -61,6 +61,19 @@ def test_runs_that_timed_out_are_compared_at_equal_cost():
     assert advantage.to_numpy() == pytest.approx([np.log10(0.5 / (0.99 - 0.001 * seed)) for seed in range(3)])
 
 
+def test_a_method_that_was_cut_off_early_is_not_judged():
+    finals = {("digit", "zerograds"): [0.9, 0.9, 0.9], ("digit", "spsa"): [0.1, 0.1, 0.1]}
+    runs, curves = make_tables(finals)
+    tasks = make_tasks("digit", problem="networks.digit_mlp")
+    late = make_claims(Evidence(tasks, runs, curves)).set_index("id")
+    assert late.loc["zerograds_wins/digit_mlp/spsa", "verdict"] == "does not hold"
+    slow = runs["method"] == "zerograds"
+    runs.loc[slow, ["status", "cost"]] = "timeout", 0.1 * runs.loc[slow, "budget"]
+    early = make_claims(Evidence(tasks, runs, curves)).set_index("id").loc["zerograds_wins/digit_mlp/spsa"]
+    assert early["verdict"] == "not tested"
+    assert "too few to judge" in early["measured"]
+
+
 def norms(values):
     """Curves of gradient norm and its variance: method → (norm, variance)."""
 
