@@ -56,6 +56,8 @@ def test_examples_are_as_tidy_as_the_rest(project):
     files = [str(project / name) for name, _ in EXAMPLES]
     for check in (["check"], ["format", "--check"]):
         done = subprocess.run(
-            ["ruff", *check, "--config", str(ROOT / "pyproject.toml"), *files], capture_output=True, text=True
+            [sys.executable, "-m", "ruff", *check, "--config", str(ROOT / "pyproject.toml"), *files],
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 0, done.stdout
