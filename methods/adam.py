@@ -17,8 +17,9 @@ class Adam(Descent):
     oracle = True
     grid = {"lr": (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)}
 
-    def setup(self, lr: float = 0.1) -> None:
-        """Move by about `lr` natural steps per coordinate and iteration."""
+    def setup(self, lr: float = 0.1, source: str = "") -> None:
+        """Move by about `lr` natural steps per coordinate and iteration, along the task's gradient called `source`."""
+        self.gradient_source = source
         self.start_descent(lr)
 
     def ask(self) -> Tensor:

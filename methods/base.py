@@ -31,12 +31,16 @@ class Space:
     upper: Tensor | None
     max_batch: int  # most candidates that one ask may return
     budget: int  # evaluations granted, for schedules
-    has_gradient: bool = False
+    gradients: tuple[str, ...] = ()  # names of the task's gradients, its own choice first; empty: it has none
     has_picture: bool = False
 
     @property
     def device(self) -> torch.device:
         return self.start.device
+
+    @property
+    def has_gradient(self) -> bool:
+        return bool(self.gradients)
 
     def project(self, z: Tensor) -> Tensor:
         """Return `z` (…, dim) moved to the nearest point of the box."""
@@ -71,6 +75,7 @@ class Method(ABC):
     grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {}  # parameter → values; their product has GRID_CELLS cells
 
     space: Space
+    gradient_source: str = ""  # which of `space.gradients`, for methods that need one; empty: the task's own choice
     generator: torch.Generator
     gradient: Tensor | None  # (dim,) the latest estimate, for diagnostics only
 

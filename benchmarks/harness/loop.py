@@ -6,6 +6,7 @@ import math
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 from benchmarks.harness import memory
 from benchmarks.harness.budget import Budget
 from benchmarks.harness.clock import Clock
-from benchmarks.harness.problem import Problem
+from benchmarks.harness.problem import Gradient, Problem
 from benchmarks.harness.seeds import derive
 from methods.base import Evaluation, Method
 
@@ -28,6 +29,7 @@ Status = Literal[
     "out_of_memory",
     "unsupported",
 ]
+SHOWN_DIMS = 2  # up to here the path is logged, for pictures of the landscape
 FAR = 1e6  # candidates beyond this many natural steps: the method has diverged, whatever the task answers
 
 
@@ -94,6 +96,12 @@ class Run:
             self.checkpoint(origin)
         return True
 
+    @cached_property
+    def gradient_of(self) -> Gradient:
+        """The gradient that the method asks for by name, or the task's own choice."""
+        known = self.problem.estimators()
+        return known[self.method.gradient_source or next(iter(known))]
+
     def _check(self, z: Tensor) -> None:
         space = self.method.space
         if z.ndim != 2 or z.shape[1] != space.dim or not 1 <= len(z) <= space.max_batch:
@@ -106,7 +114,7 @@ class Run:
         seed = derive("noise", self.seed, self.steps) if self.problem.noise == "fresh" else 0
         try:
             if self.method.needs == "gradient":
-                return Evaluation(*self.problem.loss_and_grad(z, seed))
+                return Evaluation(*self.gradient_of(z, seed))
             with torch.no_grad():
                 if self.method.needs == "picture":
                     picture = self.problem.observe(z, seed)
@@ -146,6 +154,8 @@ class Run:
         if not math.isfinite(metrics["loss"]):
             status: Status = "diverged" if float(incumbent.abs().max()) > FAR else "invalid_loss"
             raise Ended(status, f"the incumbent's validated loss is {metrics['loss']} after {cost:g} evaluations")
+        if self.problem.dim <= SHOWN_DIMS:
+            metrics |= {f"z_{axis}": float(value) for axis, value in enumerate(incumbent)}
         if len(self.norms) > 1:
             norms = torch.tensor(self.norms, dtype=torch.float64)
             metrics["gradient_norm"] = float(norms.mean())

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from methods.base import Space
+
+Gradient = Callable[[Tensor, int], tuple[Tensor, Tensor]]  # (n, dim), seed → losses (n,), gradients (n, dim)
 
 
 class Problem(ABC):
@@ -29,6 +32,7 @@ class Problem(ABC):
     lower: Tensor | None = None  # (dim,)
     upper: Tensor | None = None
     reference: Tensor | None = None  # (dim,) the known optimum, if any
+    without_gradient: str = ""  # why there is none, where there could be one
     bytes_per_candidate: int = 0  # memory one candidate takes while it is evaluated; 0: 16 · dim
 
     def __init__(self, device: str = "cpu", **params: Any) -> None:
@@ -64,6 +68,10 @@ class Problem(ABC):
             loss = self.loss(z, seed)
             (gradient,) = torch.autograd.grad(loss.sum(), z)
         return loss.detach(), gradient
+
+    def estimators(self) -> dict[str, Gradient]:
+        """Return name → gradient of the loss, the default first; a method may ask for one by name."""
+        return {} if self.gradient == "none" else {"automatic": self.loss_and_grad}
 
     def oracle_gradient(self, z: Tensor) -> Tensor | None:
         """Return the best gradient (dim,) known at z (dim,): for diagnostics, never charged or shown to a method."""
@@ -106,6 +114,6 @@ class Problem(ABC):
             upper=self.upper,
             max_batch=self.max_batch,
             budget=budget,
-            has_gradient=self.gradient != "none",
+            gradients=tuple(self.estimators()),
             has_picture=self.has_picture,
         )

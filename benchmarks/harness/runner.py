@@ -103,6 +103,8 @@ def run(
                 raise Ended("unsupported", why)
             costs = checkpoint_costs(limits.evaluations, checkpoints)
             state = Run(problem, method, budget, clock, limits, seed, costs)
+            if method.needs == "gradient":
+                _warm_up_gradient(state, start)
             _resume(state, state_file, fingerprint)
             if not state.curve:
                 state.checkpoint()
@@ -167,9 +169,23 @@ def _warm_up(problem: Problem, start: Tensor) -> float:
     return loss
 
 
+def _warm_up_gradient(state: Run, start: Tensor) -> None:
+    """Differentiate once outside the clock: the first time, a renderer compiles its adjoint for seconds."""
+    try:
+        state.gradient_of(start[None], 0)
+    except Exception as error:
+        if memory.is_out_of_memory(error):
+            raise
+        traceback.print_exc()
+        raise Ended("failed", f"the task's gradient raised {type(error).__name__} at the start: {error}") from error
+
+
 def _mismatch(problem: Problem, method: Method) -> str | None:
-    if method.needs == "gradient" and problem.gradient == "none":
-        return "the task has no gradient"
+    known, wanted = problem.estimators(), method.gradient_source
+    if method.needs == "gradient" and not known:
+        return problem.without_gradient or "the task has no gradient"
+    if method.needs == "gradient" and wanted and wanted not in known:
+        return f"the task has no gradient {wanted!r}, but {', '.join(known)}"
     if method.needs == "picture" and not problem.has_picture:
         return "the task shows a loss but no picture"
     return None

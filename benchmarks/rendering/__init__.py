@@ -1,0 +1,1 @@
+"""Scenes seen by a real path tracer: gradients are there, and zero where nothing visible moves."""

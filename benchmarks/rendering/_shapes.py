@@ -1,0 +1,96 @@
+"""Building blocks of the scenes: meshes as tensors, and Mitsuba's dictionaries for materials, lights and cameras."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Vector = tuple[float, float, float]
+
+
+def diffuse(red: float, green: float, blue: float) -> dict[str, Any]:
+    """Return a two-sided diffuse material."""
+    return {"type": "twosided", "bsdf": {"type": "diffuse", "reflectance": {"type": "rgb", "value": [red, green, blue]}}}
+
+
+def camera(origin: Vector, target: Vector, fov: float, up: Vector = (0.0, 1.0, 0.0)) -> dict[str, Any]:
+    """Return a pinhole camera; `fov` in degrees, across the wider side."""
+    import mitsuba as mi
+
+    look = mi.ScalarTransform4f().look_at(origin=list(origin), target=list(target), up=list(up))
+    return {"type": "perspective", "fov": fov, "fov_axis": "larger", "to_world": look}
+
+
+def floor(half: float, bsdf: dict[str, Any], height: float = 0.0) -> dict[str, Any]:
+    """Return a horizontal square facing up."""
+    import mitsuba as mi
+
+    place = mi.ScalarTransform4f().translate([0, height, 0]).rotate([1, 0, 0], -90).scale(half)
+    return {"type": "rectangle", "to_world": place, "bsdf": bsdf}
+
+
+def panel(position: Vector, target: Vector, half: float, radiance: float) -> dict[str, Any]:
+    """Return a square area light at `position` that shines towards `target`."""
+    import mitsuba as mi
+
+    up = [0, 0, 1] if abs(position[1] - target[1]) > abs(position[2] - target[2]) else [0, 1, 0]
+    place = mi.ScalarTransform4f().look_at(origin=list(position), target=list(target), up=up).scale(half)
+    light = {"type": "area", "radiance": {"type": "rgb", "value": radiance}}
+    return {"type": "rectangle", "to_world": place, "emitter": light}
+
+
+def mesh(name: str, vertices: Tensor, faces: Tensor, bsdf: dict[str, Any]) -> Any:
+    """Return a mesh of Mitsuba with flat faces from vertices (v, 3) and faces (f, 3).
+
+    It goes through a file: dr.freeze replays stale positions of a mesh that was built in Python (Mitsuba 3.9.1).
+    """
+    import mitsuba as mi
+
+    built = mi.Mesh(name, len(vertices), len(faces))
+    handles = mi.traverse(built)
+    handles["vertex_positions"] = type(handles["vertex_positions"])(vertices.numpy().ravel().astype(np.float32))
+    handles["faces"] = type(handles["faces"])(faces.numpy().ravel().astype(np.uint32))
+    handles.update()
+    with tempfile.TemporaryDirectory() as folder:
+        file = str(Path(folder, f"{name}.ply"))
+        built.write_ply(file)
+        return mi.load_dict({"type": "ply", "filename": file, "face_normals": True, "bsdf": bsdf})
+
+
+def rotation_y(angle: Tensor) -> Tensor:
+    """Return the rotation (3, 3) about the vertical axis by `angle` (), in radians."""
+    cos, sin, zero, one = angle.cos(), angle.sin(), torch.zeros_like(angle), torch.ones_like(angle)
+    return torch.stack([cos, zero, sin, zero, one, zero, -sin, zero, cos]).view(3, 3)
+
+
+def _grid_faces(rows: int, columns: int, around: bool) -> Tensor:
+    """Return the triangles of a grid of points; `around`: its last column meets the first."""
+    r, c = torch.meshgrid(torch.arange(rows - 1), torch.arange(columns if around else columns - 1), indexing="ij")
+    a, b = r * columns + c, r * columns + (c + 1) % columns
+    d, e = a + columns, b + columns
+    return torch.stack([torch.stack([a, d, b], -1), torch.stack([b, d, e], -1)]).view(-1, 3)
+
+
+def torus(major: float, minor: float, start: float, stop: float, rows: int = 17, columns: int = 10):
+    """Return vertices and faces of a bent tube around the z axis in the xy plane, from `start` to `stop` degrees."""
+    angle = torch.linspace(math.radians(start), math.radians(stop), rows)[:, None]
+    ring = 2 * math.pi * torch.arange(columns) / columns
+    radius = major + minor * ring.cos()
+    points = torch.stack([radius * angle.cos(), radius * angle.sin(), (minor * ring.sin()).expand(rows, -1)], -1)
+    return points.view(-1, 3), _grid_faces(rows, columns, around=True)
+
+
+def cup(radius: float, height: float, thickness: float, columns: int = 48) -> tuple[Tensor, Tensor]:
+    """Return vertices and faces of an upright open cylinder with a wall and a bottom, standing on y = 0."""
+    inner = radius - thickness
+    profile = torch.tensor([(0, 0), (radius, 0), (radius, height), (inner, height), (inner, thickness), (0, thickness)])
+    around = 2 * math.pi * torch.arange(columns) / columns
+    x, y = profile[:, :1], profile[:, 1:]
+    points = torch.stack([x * around.cos(), y.expand(-1, columns), x * around.sin()], -1)
+    return points.reshape(-1, 3).float(), _grid_faces(len(profile), columns, around=True)

@@ -1,0 +1,64 @@
+"""A mug turns about its vertical axis until its handle is where the picture shows it: hidden at first."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.rendering import _shapes as shapes
+from benchmarks.rendering._scene import Comparison, RandomNumbers, Scene
+
+SIGMA = math.radians(60)  # z = 1.0
+TARGET = math.radians(-60)  # the handle is on the viewer's side; 0 is towards the right of the picture
+RADIUS, HEIGHT = 0.8, 1.7
+
+
+class Cup(Scene):
+    """The handle's angle, one unknown. From 180° away it is behind the body, and turning a little changes nothing."""
+
+    provenance = "paper"
+    source = (
+        "Fischer & Ritschel 2023 (PRDPT), CUP: rotation of a mug about its vertical axis, start ≈180° off, σ 60°, "
+        "depth 6, 32 samples per pixel, 256×192 pixels. Ours: the mug's shape (a cylinder and part of a torus), camera "
+        "and light, the jitter of 15° at the start, and the smaller pictures by default"
+    )
+
+    def setup(
+        self,
+        width: int = 32,
+        height: int = 24,
+        spp: int = 16,
+        random_numbers: RandomNumbers = "common",
+        comparison: Comparison = "mse",
+    ) -> None:
+        """See `Scene.build` for the parameters."""
+        self.scale = SIGMA
+        self.reference = torch.tensor([TARGET / SIGMA])
+        self.begin = torch.tensor([(TARGET + math.pi) / SIGMA])
+        self.handle, faces = shapes.torus(0.48, 0.13, start=-90, stop=90)
+        self.faces = faces
+        self.build(width, height, spp, random_numbers, comparison)
+
+    def describe(self) -> dict[str, Any]:
+        body, faces = shapes.cup(RADIUS, HEIGHT, thickness=0.08)
+        blue = shapes.diffuse(0.1, 0.25, 0.7)
+        return {
+            "sensor": shapes.camera((0, 2.2, 5.5), (0, 0.75, 0), 38),
+            "floor": shapes.floor(6.0, shapes.diffuse(0.6, 0.6, 0.6)),
+            "light": shapes.panel((0, 6, 3), (0, 0, 0), 1.5, 14.0),
+            "sky": {"type": "constant", "radiance": {"type": "rgb", "value": 0.3}},
+            "body": shapes.mesh("body", body, faces, blue),
+            "handle": shapes.mesh("handle", self.handle, self.faces, blue),
+        }
+
+    def parameters(self, z: Tensor) -> dict[str, Tensor]:
+        turn = shapes.rotation_y(z[0] * SIGMA)
+        arm = torch.tensor([RADIUS - 0.04, 0.5 * HEIGHT, 0.0])
+        return {"handle.vertex_positions": ((self.handle + arm) @ turn.T).flatten()}
+
+    def offset(self, z: Tensor) -> Tensor:
+        """Return the angle in radians, a full turn being none."""
+        return torch.remainder((z - self.reference) * SIGMA + math.pi, 2 * math.pi) - math.pi
