@@ -1,4 +1,4 @@
-"""What all scenes share: Mitsuba 3 renders them, automatic differentiation differentiates them, pictures are compared."""
+"""What all scenes share: Mitsuba 3 renders and differentiates them, pictures are compared."""
 
 from __future__ import annotations
 
@@ -262,13 +262,12 @@ class Scene(Problem):
         """Return losses (n,) and gradients (n, dim) by one integrator."""
         target = self.target()
         found = [
-            self._gradient(name, row, self.spp, self._own_seed(seed, number), target)
-            for number, row in enumerate(z)
+            self._gradient(name, row, self.spp, self._own_seed(seed, number), target) for number, row in enumerate(z)
         ]
         return torch.stack([loss for loss, _ in found]), torch.stack([gradient for _, gradient in found])
 
     def _gradient(self, name: str, z: Tensor, spp: int, seed: int, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Return loss () and gradient (dim,) at z (dim,); one whole picture: a differentiable renderer needs no halves."""
+        """Return loss () and gradient (dim,) at z (dim,), from one whole picture: adjoints need no halves."""
         import drjit as dr
 
         if name not in self.integrators:

@@ -16,7 +16,8 @@ Vector = tuple[float, float, float]
 
 def diffuse(red: float, green: float, blue: float) -> dict[str, Any]:
     """Return a two-sided diffuse material."""
-    return {"type": "twosided", "bsdf": {"type": "diffuse", "reflectance": {"type": "rgb", "value": [red, green, blue]}}}
+    color = {"type": "rgb", "value": [red, green, blue]}
+    return {"type": "twosided", "bsdf": {"type": "diffuse", "reflectance": color}}
 
 
 def camera(origin: Vector, target: Vector, fov: float, up: Vector = (0.0, 1.0, 0.0)) -> dict[str, Any]:
