@@ -33,6 +33,7 @@ class Space:
     budget: int  # evaluations granted, for schedules
     gradients: tuple[str, ...] = ()  # names of the task's gradients, its own choice first; empty: it has none
     has_picture: bool = False
+    grad_cost: float = 0.0  # evaluations charged for one gradient besides its own, for schedules
 
     @property
     def device(self) -> torch.device:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from methods._annealing import annealed
 from methods.base import Descent, Evaluation, Space
 
 
@@ -83,8 +84,7 @@ class Prdpt(Descent):
     @property
     def bandwidth(self) -> float:
         """σ after the evaluations used so far."""
-        done = min(1.0, self.used / self.space.budget)
-        return self.sigma * (1 + (self.sigma_end - 1) * done)
+        return annealed(self.sigma, self.sigma_end, self.used, self.space.budget)
 
     def ask(self) -> Tensor:
         if self.antithetic:

@@ -1,0 +1,57 @@
+"""PRDPT's other variant κ∂P: average the renderer's own gradient over parameters perturbed by the kernel."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from methods._annealing import annealed
+from methods.base import Descent, Evaluation, Space
+
+
+class PrdptDiff(Descent):
+    """∂Q/∂θ = ∫ κ(u) ∂P(θ + u) du ≈ mean ∂P(θ + u_k), u ~ N(0, σ²I) in antithetic pairs, with Adam and an annealed σ.
+
+    Source: Fischer & Ritschel 2023, *Plateau-Reduced Differentiable Path Tracing*, the estimator that leaves the kernel
+    and differentiates the renderer. Derivative and integral may be exchanged only where P is continuous in θ: steps of
+    P (silhouettes that the task's gradient does not see) are missing from the mean, however many samples it has.
+    Ours: the gradients averaged are those of the loss, ∂L(θ + u), as in prdpt's objective `loss`.
+    """
+
+    needs = "gradient"
+    oracle = True  # like adam, it is given the task's own gradient, which no black-box rival gets
+    grid = {"lr": (0.02, 0.06, 0.2), "sigma": (1.0, 3.0)}
+
+    @classmethod
+    def unsupported(cls, space: Space, **params: Any) -> str | None:
+        return None if space.max_batch >= 2 else "an antithetic pair needs a batch of 2"
+
+    def setup(
+        self,
+        lr: float = 0.05,
+        sigma: float = 1.0,
+        source: str = "",
+        pairs: int = 1,
+        annealing: Literal["constant", "linear"] = "linear",
+        sigma_end: float = 0.1,
+    ) -> None:
+        """Spend 2·pairs evaluations and as many of the task's gradients called `source` per step."""
+        self.gradient_source = source
+        self.sigma = sigma
+        self.sigma_end = sigma_end if annealing == "linear" else 1.0
+        self.pairs = max(1, min(pairs, self.space.max_batch // 2))
+        self.used = 0
+        self.start_descent(lr)
+
+    def ask(self) -> Tensor:
+        bandwidth = annealed(self.sigma, self.sigma_end, self.used, self.space.budget)
+        half = bandwidth * self.normal(self.pairs, self.space.dim)
+        return self.theta + torch.cat([half, -half])
+
+    def tell(self, z: Tensor, evaluation: Evaluation) -> None:
+        if evaluation.gradient is None:
+            raise ValueError("prdpt_diff was told losses without gradients")
+        self.used += len(z) * (1 + self.space.grad_cost)  # a schedule in the budget's own unit
+        self.descend(evaluation.gradient.mean(0))

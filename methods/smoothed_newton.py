@@ -1,0 +1,190 @@
+"""Newton's method on the Gaussian-smoothed loss: gradient and curvature from the same black-box evaluations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from methods._annealing import annealed
+from methods.base import Evaluation, Method, Space
+
+GRADIENT_MASS = math.sqrt(2 / math.pi)  # E|ε|, ε ~ N(0, 1): the mass of |∂κ₁| in units of 1/σ
+HESSIAN_MASS = 4 * math.exp(-0.5) / math.sqrt(2 * math.pi)  # E|ε² − 1|: the mass of |∂²κ₁| in units of 1/σ²
+CG_STEPS = 20  # truncation; exact in fewer dimensions
+BISECTIONS = 60
+
+
+class SmoothedNewton(Method):
+    """A trust-region Newton step on Q(θ) = E[L(θ + u)], u ~ κ = N(0, σ²I), with an annealed bandwidth.
+
+    Source: Wang, Fischer & Ritschel 2025, *Stochastic Gradient Estimation for Higher-Order Differentiable Rendering*:
+    derivatives of Q are convolutions with derivatives of the kernel, ∇κ = −u/σ² κ and ∇²κ = (uuᵀ/σ⁴ − I/σ²) κ, which
+    are sampled by importance. With weights w = κ/p and antithetic pairs ±u,
+
+        ∇Q ≈ mean w u/σ² · (L(θ + u) − L(θ − u))/2
+        ∇²Q v ≈ mean w [u (u·v)/σ⁴ − v/σ²] · ((L(θ + u) + L(θ − u))/2 − b)
+
+    where b is the weighted mean of the other pairs: it is independent of u, so it costs no bias.
+
+    Sampling:
+
+    * `aggregate`: every sample serves every entry. One coordinate, drawn uniformly, follows the positivised derivative
+      of the 1-D kernel, the others κ itself, as in the paper; half of the samples follow |∂κ₁|, half |∂²κ₁|. Weighted
+      by the density of the whole mixture (balance heuristic), so estimates are unbiased and no weight exceeds 2.
+    * `kernel`: u from κ, w = 1.
+
+    Deviations: the paper averages each entry over samples of its own density and estimates gradient and Hessian from
+    separate samples; here the mixture serves both, and off-diagonal entries have no density of their own. Curvature is
+    exact to the samples, not a difference of gradients. The step is Steihaug's (1983) truncated conjugate gradient
+    within a trust region of fixed size, which also settles negative curvature; the baseline b is ours.
+    """
+
+    grid = {"radius": (0.1, 0.3, 1.0), "sigma": (1.0, 3.0)}
+
+    @classmethod
+    def unsupported(cls, space: Space, **params: Any) -> str | None:
+        """Refuse fewer than two pairs: the baseline of one comes from the others."""
+        if min(params.get("pairs", 2), space.max_batch // 2) < 2:
+            return "curvature needs pairs ≥ 2 (and a batch of 4)"
+        return None
+
+    def setup(
+        self,
+        radius: float = 0.3,
+        sigma: float = 1.0,
+        pairs: int = 4,
+        hessian: Literal["hvp", "diagonal"] = "hvp",
+        sampling: Literal["aggregate", "kernel"] = "aggregate",
+        sigma_end: float = 0.1,
+    ) -> None:
+        """Spend 2·pairs evaluations per step, at most `radius` natural steps long (rms per coordinate).
+
+        Bandwidth and radius shrink together, linearly, to `sigma_end` of their start.
+        """
+        self.sigma, self.sigma_end, self.radius = sigma, sigma_end, radius
+        self.hessian = hessian
+        self.sampling = sampling
+        self.pairs = max(2, min(pairs, self.space.max_batch // 2))
+        self.theta = self.space.start.clone()
+        self.used = 0
+        self.offsets = torch.empty(0)
+
+    def annealed(self, start: float) -> float:
+        return annealed(start, self.sigma_end, self.used, self.space.budget)
+
+    def ask(self) -> Tensor:
+        normal = self.normal(self.pairs, self.space.dim)
+        if self.sampling == "aggregate":
+            self._tilt(normal)
+        half = self.annealed(self.sigma) * normal
+        self.offsets = torch.cat([half, -half])
+        return self.theta + self.offsets
+
+    def tell(self, z: Tensor, evaluation: Evaluation) -> None:
+        odd, even = self.differences(evaluation.loss)
+        self.gradient = odd @ self.half / len(odd)
+        radius = self.annealed(self.radius) * math.sqrt(self.space.dim)
+        if self.hessian == "hvp":
+            step = steihaug(self.gradient, lambda v: self.hessian_product(even, v), radius)
+        else:
+            step = _diagonal_step(self.gradient, self.hessian_diagonal(even), self.annealed(self.radius))
+        self.used += len(z)
+        if bool(step.isfinite().all()):
+            self.theta = self.space.project(self.theta + step)
+
+    def incumbent(self) -> Tensor:
+        """Return θ."""
+        return self.theta.clone()
+
+    @property
+    def half(self) -> Tensor:
+        """The offsets u of the pairs over σ, (pairs, dim)."""
+        return self.offsets[: self.pairs] / self.annealed(self.sigma)
+
+    def differences(self, loss: Tensor) -> tuple[Tensor, Tensor]:
+        """Return w/σ · odd and w/σ² · (even − baseline) parts of losses (2·pairs,), each (pairs,)."""
+        ahead, behind = loss.unflatten(0, (2, -1))
+        sigma, weight = self.annealed(self.sigma), self.weights()
+        even = (ahead + behind) / 2
+        others = (weight @ even - weight * even) / (weight.sum() - weight)
+        return weight * (ahead - behind) / (2 * sigma), weight * (even - others) / sigma**2
+
+    def weights(self) -> Tensor:
+        """Return κ/p of the pairs, (pairs,)."""
+        if self.sampling == "kernel":
+            return self.offsets.new_ones(self.pairs)
+        normal = self.half
+        share = normal.abs() / GRADIENT_MASS + (normal.square() - 1).abs() / HESSIAN_MASS
+        return 2 / share.mean(1)
+
+    def hessian_product(self, even: Tensor, v: Tensor) -> Tensor:
+        """Return ∇²Q v (dim,) for v (dim,), from the second part of `differences`."""
+        normal = self.half
+        return ((even * (normal @ v)) @ normal - even.sum() * v) / len(even)
+
+    def hessian_diagonal(self, even: Tensor) -> Tensor:
+        """Return the diagonal of ∇²Q, (dim,)."""
+        return even @ (self.half.square() - 1) / len(even)
+
+    def _tilt(self, normal: Tensor) -> None:
+        """Redraw one coordinate of each row of `normal` (n, dim), in place, from |∂κ₁| or |∂²κ₁|."""
+        n, dim = normal.shape
+        uniform = torch.rand(4, n, generator=self.generator, device=normal.device, dtype=torch.float64)
+        coordinate = (uniform[0] * dim).long().clamp_max(dim - 1)
+        outside = uniform[2] < 0.5  # ∂²κ₁ has equal masses within σ and beyond
+        rayleigh = (-2 * torch.log1p(-uniform[3])).sqrt()
+        magnitude = torch.where(uniform[1] < 0.5, rayleigh, _curvature_magnitude(uniform[3], outside))
+        row = torch.arange(n, device=normal.device)
+        sign = torch.copysign(torch.ones_like(magnitude), normal[row, coordinate].double())
+        normal[row, coordinate] = (sign * magnitude).to(normal.dtype)
+
+
+def _curvature_magnitude(uniform: Tensor, outside: Tensor) -> Tensor:
+    """Invert the CDF of |x² − 1| φ(x), x > 0: x exp((1 − x²)/2) = uniform on [0, 1] or, `outside`, on [1, ∞)."""
+    low = outside.to(uniform.dtype)
+    high = torch.where(outside, 40.0, 1.0)
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        beyond = (middle * ((1 - middle.square()) / 2).exp() > uniform) ^ outside
+        low, high = torch.where(beyond, low, middle), torch.where(beyond, middle, high)
+    return (low + high) / 2
+
+
+def steihaug(gradient: Tensor, product: Callable[[Tensor], Tensor], radius: float) -> Tensor:
+    """Return p (dim,) that lowers g·p + ½ pᵀHp within ‖p‖ ≤ radius, H known by products only.
+
+    Source: Steihaug 1983; Nocedal & Wright 2006, algorithm 7.2. Stops at negative curvature and at the boundary.
+    """
+    step = torch.zeros_like(gradient)
+    residual, direction = gradient, -gradient
+    square = residual @ residual
+    tolerance = min(0.5, float(square) ** 0.25) ** 2 * square
+    for _ in range(min(len(gradient), CG_STEPS)):
+        if not square > 0:
+            break
+        image = product(direction)
+        curvature = direction @ image
+        longer = step + square / curvature * direction
+        if not curvature > 0 or not longer.norm() < radius:
+            return step + _to_boundary(step, direction, radius) * direction
+        step, residual = longer, residual + square / curvature * image
+        before, square = square, residual @ residual
+        if square <= tolerance:
+            break
+        direction = square / before * direction - residual
+    return step
+
+
+def _to_boundary(step: Tensor, direction: Tensor, radius: float) -> Tensor:
+    """Return τ ≥ 0 with ‖step + τ direction‖ = radius."""
+    a, b, c = direction @ direction, step @ direction, step @ step - radius**2
+    return ((b * b - a * c).clamp_min(0).sqrt() - b) / a
+
+
+def _diagonal_step(gradient: Tensor, diagonal: Tensor, limit: float) -> Tensor:
+    """Return −g/|h| per coordinate, no further than `limit`: away from maxima and saddles, too."""
+    return -(gradient / diagonal.abs()).nan_to_num(0.0, limit, -limit).clamp(-limit, limit)
