@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,14 +17,27 @@ import torch
 from benchmarks.harness.errors import UsageError
 
 PLACES = ("/usr/lib/*-linux-gnu", "/usr/lib64", "/usr/local/lib", "/usr/lib/llvm-*/lib", "/opt/homebrew/opt/llvm/lib")
-OLDEST = 17  # Dr.Jit 1.4 does not find LLVM 14 and aborts the process with 15 and 16
+OLDEST = 17  # Dr.Jit 1.5 refuses LLVM 14, and aborts the process as soon as it renders with 15 or 16
 MEND = "install LLVM 17 or newer, e.g. `apt-get install libllvm19` or `conda install -c conda-forge libllvm19`"
+# A whole picture and its derivative: LLVM 15 starts, adds numbers, and dies when it traces a ray.
 PROBE = """
 import mitsuba as mi
 mi.set_variant({variant!r})
 import drjit as dr
-x = mi.Float(1, 2); dr.enable_grad(x); y = dr.sum(x * x); dr.backward(y)
-assert dr.grad(x)[1] == 4
+grey = {{"type": "diffuse", "reflectance": {{"type": "rgb", "value": 0.5}}}}
+film = {{"type": "hdrfilm", "width": 2, "height": 2}}
+scene = mi.load_dict({{
+    "type": "scene",
+    "integrator": {{"type": "prb", "max_depth": 3}},
+    "sky": {{"type": "constant"}},
+    "ball": {{"type": "sphere", "center": [0, 0, 3], "radius": 2, "bsdf": grey}},
+    "sensor": {{"type": "perspective", "film": film}},
+}})
+handles = mi.traverse(scene)
+(color,) = (name for name in handles.keys() if name.endswith("reflectance.value"))
+dr.enable_grad(handles[color])
+dr.backward(dr.sum(mi.render(scene, handles, spp=4), axis=None))
+assert dr.all(dr.grad(handles[color]) > 0)
 """
 
 
@@ -41,23 +55,24 @@ def llvm_candidates() -> list[str]:
     chosen = os.environ.get("DRJIT_LIBLLVM_PATH")
     if chosen:
         return [chosen]
-    folders = [Path(sys.prefix, "lib")]
+    folders = [Path(prefix, "lib") for prefix in dict.fromkeys((sys.prefix, sys.base_prefix))]
     for pattern in PLACES:
         folders += sorted(Path("/").glob(pattern.lstrip("/")))
-    found: dict[int, str] = {}
+    found: dict[Path, tuple[int, str]] = {}  # file without links → version, name: several may have one version
     for folder in folders:
         for file in [*folder.glob("libLLVM.so.*"), *folder.glob("libLLVM-*.so"), *folder.glob("libLLVM*.dylib")]:
             version = re.search(r"libLLVM[-.](?:so\.)?(\d+)", file.name)
             if version and int(version[1]) >= OLDEST:
-                found.setdefault(int(version[1]), str(file))
-    return [found[version] for version in sorted(found, reverse=True)]
+                found.setdefault(file.resolve(), (int(version[1]), str(file)))
+    return [name for _, name in sorted(found.values(), key=lambda item: -item[0])]
 
 
 def works(variant: str, library: str | None = None) -> bool:
-    """Try a variant in a child process: an unsuitable LLVM aborts the process that loads it."""
-    environment = {**os.environ, **({"DRJIT_LIBLLVM_PATH": library} if library else {})}
+    """Try a variant in a child process: an unsuitable LLVM aborts the process that uses it."""
     command = [sys.executable, "-c", PROBE.format(variant=variant)]
-    return subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0
+    with tempfile.TemporaryDirectory() as fresh:  # not the user's: kernels that a good LLVM compiled hide a bad one
+        environment = {**os.environ, "DRJIT_CACHE_DIR": fresh, **({"DRJIT_LIBLLVM_PATH": library} if library else {})}
+        return subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0
 
 
 @cache
@@ -70,7 +85,7 @@ def backend(device: str = "cpu") -> Backend:
     try:
         import mitsuba as mi
     except ImportError as error:
-        raise UsageError("benchmarks/rendering needs Mitsuba 3: `pip install 'mitsuba>=3.9'`") from error
+        raise UsageError(f"benchmarks/rendering needs Mitsuba 3: `pip install 'mitsuba>=3.9,<4'` ({error})") from error
     variant, no_gradient = "", ""
     if device.startswith("cuda"):
         if not works("cuda_ad_rgb"):
@@ -83,10 +98,18 @@ def backend(device: str = "cpu") -> Backend:
                 variant = "llvm_ad_rgb"
                 break
         else:
-            variant, no_gradient = "scalar_rgb", f"Mitsuba finds no LLVM that it can use to differentiate: {MEND}"
+            variant, no_gradient = "scalar_rgb", _complaint()
     mi.set_variant(variant)
     mi.set_log_level(mi.LogLevel.Error)
     import drjit as dr
 
     dr.set_thread_count(torch.get_num_threads())
     return Backend(mi, variant, no_gradient)
+
+
+def _complaint() -> str:
+    """Return why there are no gradients, and the command that mends it."""
+    chosen = os.environ.get("DRJIT_LIBLLVM_PATH")
+    if chosen:
+        return f"Mitsuba cannot differentiate with DRJIT_LIBLLVM_PATH={chosen}: unset it, and {MEND}"
+    return f"Mitsuba finds no LLVM that it can use to differentiate: {MEND}"
