@@ -35,6 +35,7 @@ def calibrate(spec: dict[str, Any], out: Path) -> None:
     import numpy as np
     import torch
 
+    from benchmarks.harness.certificate import certify, check_gradients
     from benchmarks.harness.clock import synchronize
     from benchmarks.harness.parameters import check
     from benchmarks.harness.registry import task_class
@@ -77,6 +78,7 @@ def calibrate(spec: dict[str, Any], out: Path) -> None:
         "provenance": problem.provenance,
         "source": problem.source,
     }
+    row |= certify(problem, starts, row["loss_start"] - row["loss_floor"])
     row["central_difference"], analytic = directional(problem, starts[0])
     if problem.gradient != "none":
         row["gradient_ratio"] = median_ms(differentiate) / len(batch) / evaluate_ms
@@ -89,6 +91,7 @@ def calibrate(spec: dict[str, Any], out: Path) -> None:
     }
     with atomic(out / IMAGES) as part, part.open("wb") as file:
         np.savez_compressed(file, **images)
+    row["gradients"] = check_gradients(problem, starts[0], evaluate_ms)
     write_json(out / ROW, row)
 
 

@@ -80,6 +80,15 @@ class Problem(ABC):
         return self.loss_and_grad(z[None], 0)[1][0]
 
     @torch.no_grad()
+    def precise_loss(self, z: Tensor, seed: int) -> Tensor:
+        """Return the losses (n,) at the quality of certificates, all with the same random numbers of this seed."""
+        return self.loss(z, seed)
+
+    def precise_gradient(self, name: str, z: Tensor, seed: int) -> Tensor:
+        """Return the gradient (dim,) of `precise_loss` at z (dim,) by the estimator of this name."""
+        return self.estimators()[name](z[None], seed)[1][0]
+
+    @torch.no_grad()
     def validate(self, z: Tensor) -> dict[str, float]:
         """Return metrics of z (dim,) at high quality, at least `loss`; neither charged nor timed."""
         metrics = {"loss": float(self.loss(z[None], 0)[0])}
@@ -116,4 +125,5 @@ class Problem(ABC):
             budget=budget,
             gradients=tuple(self.estimators()),
             has_picture=self.has_picture,
+            grad_cost=self.grad_cost,
         )

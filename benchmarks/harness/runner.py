@@ -138,6 +138,7 @@ def run(
         "budget": limits.evaluations,
         "n_evals": budget.n_evals,
         "n_grads": budget.n_grads,
+        "n_steps": state.steps if state else 0,
         "cost": budget.cost,
         "wall_s": clock.total,
         **{f"{part}_s": seconds for part, seconds in clock.seconds.items()},
@@ -184,6 +185,8 @@ def _mismatch(problem: Problem, method: Method) -> str | None:
     known, wanted = problem.estimators(), method.gradient_source
     if method.needs == "gradient" and not known:
         return problem.without_gradient or "the task has no gradient"
+    if method.needs == "gradient" and wanted not in known and problem.without_gradient:
+        return problem.without_gradient  # the task's own choice is missing: the next one would be another method
     if method.needs == "gradient" and wanted and wanted not in known:
         return f"the task has no gradient {wanted!r}, but {', '.join(known)}"
     if method.needs == "picture" and not problem.has_picture:

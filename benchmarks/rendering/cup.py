@@ -10,15 +10,20 @@ from torch import Tensor
 
 from benchmarks.rendering import _shapes as shapes
 from benchmarks.rendering._scene import Comparison, RandomNumbers, Scene
+from benchmarks.rendering._soft_raster import Surface
 
 SIGMA = math.radians(60)  # z = 1.0
 TARGET = math.radians(-60)  # the handle is on the viewer's side; 0 is towards the right of the picture
 RADIUS, HEIGHT = 0.8, 1.7
+BLUE, GRAY = (0.1, 0.25, 0.7), (0.6, 0.6, 0.6)
+LIGHT = (0.0, 6.0, 3.0)
+FLOOR = 6.0  # half its width
 
 
 class Cup(Scene):
     """The handle's angle, one unknown. From 180° away it is behind the body, and turning a little changes nothing."""
 
+    towards_light = LIGHT
     provenance = "paper"
     source = (
         "Fischer & Ritschel 2023 (PRDPT), CUP: rotation of a mug about its vertical axis, start ≈180° off, σ 60°, "
@@ -38,26 +43,32 @@ class Cup(Scene):
         self.scale = SIGMA
         self.reference = torch.tensor([TARGET / SIGMA])
         self.begin = torch.tensor([(TARGET + math.pi) / SIGMA])
-        self.handle, faces = shapes.torus(0.48, 0.13, start=-90, stop=90)
-        self.faces = faces
+        self.handle, self.faces = shapes.torus(0.48, 0.13, start=-90, stop=90)
+        self.body = shapes.cup(RADIUS, HEIGHT, thickness=0.08)
+        self.floor = shapes.plane(FLOOR, cells=12)
         self.build(width, height, spp, random_numbers, comparison)
 
     def describe(self) -> dict[str, Any]:
-        body, faces = shapes.cup(RADIUS, HEIGHT, thickness=0.08)
-        blue = shapes.diffuse(0.1, 0.25, 0.7)
+        blue = shapes.diffuse(*BLUE)
         return {
             "sensor": shapes.camera((0, 2.2, 5.5), (0, 0.75, 0), 38),
-            "floor": shapes.floor(6.0, shapes.diffuse(0.6, 0.6, 0.6)),
-            "light": shapes.panel((0, 6, 3), (0, 0, 0), 1.5, 14.0),
+            "floor": shapes.floor(FLOOR, shapes.diffuse(*GRAY)),
+            "light": shapes.panel(LIGHT, (0, 0, 0), 1.5, 14.0),
             "sky": {"type": "constant", "radiance": {"type": "rgb", "value": 0.3}},
-            "body": shapes.mesh("body", body, faces, blue),
+            "body": shapes.mesh("body", *self.body, blue),
             "handle": shapes.mesh("handle", self.handle, self.faces, blue),
         }
 
     def parameters(self, z: Tensor) -> dict[str, Tensor]:
         turn = shapes.rotation_y(z[0] * SIGMA)
-        arm = torch.tensor([RADIUS - 0.04, 0.5 * HEIGHT, 0.0])
+        arm = torch.tensor(
+            [RADIUS + 0.02, 0.5 * HEIGHT, 0.0]
+        )  # touching surfaces would hide edges from projective sampling
         return {"handle.vertex_positions": ((self.handle + arm) @ turn.T).flatten()}
+
+    def surfaces(self, z: Tensor) -> list[Surface]:
+        handle = self.parameters(z)["handle.vertex_positions"].view(-1, 3)
+        return [Surface(*self.floor, GRAY), Surface(*self.body, BLUE), Surface(handle, self.faces, BLUE)]
 
     def offset(self, z: Tensor) -> Tensor:
         """Return the angle in radians, a full turn being none."""

@@ -8,46 +8,21 @@ winner) at equal evaluations unless told otherwise, so 0 is no effect and 1 a te
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from workflow.tables.evidence import Effect, Evidence
+from workflow.tables.claims_rendering import rendering_claims
+from workflow.tables.evidence import PRDPT, Effect, Evidence, Row, judged
 from workflow.tables.schema import check
 
-OVERVIEW, PRDPT, ZEROGRADS = "overview (seed)", "PRDPT, CVPR 2023", "ZeroGrads, SIGGRAPH 2024"
+OVERVIEW, ZEROGRADS = "overview (seed)", "ZeroGrads, SIGGRAPH 2024"
 OURS = "ours, see methods/prdpt.py"
 HIGH_DIM, PAPER_DIM, HUGE_DIM = 1_000, 10_000, 190_000
 FIGURE_7 = ("networks.digit_mlp", "caustics.height_field")
 RIVALS = ("spsa", "prdpt", "cma_es", "genetic_algorithm", "simulated_annealing", "finite_differences")
 ESTIMATORS = ("evolution_strategy", "finite_differences", "spsa", "prdpt", "zerograds", "adam", "snes", "pgpe", "xnes")
 FAIR_SHARE = 0.25  # of its evaluations that a method must have used to be judged by where it ended
-Row = dict[str, Any]
-
-
-def judged(
-    name: str, source: str, claim: str, effect: Effect, no_effect: float = 0.0, tables: str = "runs", note: str = ""
-) -> Row:
-    """Return the row of a claim with its numbers and verdict."""
-    if effect.n_pairs:
-        each = ", ".join(f"{task} {value:.2f}" for task, value in effect.by_task.items())
-        measured = f"{effect.mean:.2f} [{effect.low:.2f}, {effect.high:.2f}] over {effect.n_pairs} pairs ({each})"
-    else:
-        measured = "this suite has no pair of runs to compare"
-    return {
-        "id": name,
-        "source": source,
-        "claim": claim,
-        "measured": measured + (f"; {note}" if note else ""),
-        "effect": effect.mean,
-        "low": effect.low,
-        "high": effect.high,
-        "no_effect": no_effect,
-        "n_pairs": effect.n_pairs,
-        "verdict": effect.verdict(no_effect),
-        "tables": tables,
-    }
 
 
 def unless_starved(row: Row, runs: pd.DataFrame, method: str) -> Row:
@@ -213,4 +188,5 @@ CLAIMS: tuple[Callable[[Evidence], Iterator[Row]], ...] = (
 
 def make_claims(evidence: Evidence) -> pd.DataFrame:
     """Return claims.csv."""
-    return check(pd.DataFrame([row for claim in CLAIMS for row in claim(evidence)]), "claims")
+    rows = [row for claim in CLAIMS for row in claim(evidence)] + rendering_claims(evidence)
+    return check(pd.DataFrame(rows), "claims")

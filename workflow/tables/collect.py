@@ -12,7 +12,7 @@ from benchmarks.harness import calibrate, cell
 from benchmarks.harness.cell import Cell
 from benchmarks.harness.errors import UsageError
 from benchmarks.harness.store import read_json
-from workflow.tables.schema import check
+from workflow.tables.schema import check, schema
 
 GOOD = ("finished", "stopped", "timeout")  # a run that ended so has a final loss
 
@@ -43,8 +43,18 @@ def read_tasks(suite: str, tasks: Iterable[str], results: Path) -> pd.DataFrame:
         row = read_json(path)
         if row is None:
             raise UsageError(f"{path} is missing or damaged: delete it; {_way_out(path, results)}")
-        rows.append({"suite": suite, **row})
+        rows.append({"suite": suite, **{key: value for key, value in row.items() if key != "gradients"}})
     return check(pd.DataFrame(rows), "tasks")
+
+
+def read_gradients(suite: str, tasks: Iterable[str], results: Path) -> pd.DataFrame:
+    """Return gradients.csv: each gradient of these tasks against central differences."""
+    rows = [
+        {"suite": suite, "task": task, **row}
+        for task in tasks
+        for row in (read_json(results / "tasks" / task / calibrate.ROW) or {}).get("gradients", [])
+    ]
+    return check(pd.DataFrame(rows, columns=list(schema("gradients")["columns"])), "gradients")
 
 
 def read_runs(cells: Sequence[Cell], results: Path) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,10 @@ from workflow.tables.targets import GAPS, gap
 MIN_PAIRS = 3  # fewer seeds prove nothing
 WORST = 10.0  # gaps are compared between the last target and this one, which a failed run gets
 TUNED = ("lr", "sigma")  # two variants of a method may differ in these: each was tuned
+
+
+PRDPT = "PRDPT, CVPR 2023"
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,30 @@ class Effect:
         return "does not hold" if self.high < no_effect else "inconclusive"
 
 
+def judged(
+    name: str, source: str, claim: str, effect: Effect, no_effect: float = 0.0, tables: str = "runs", note: str = ""
+) -> Row:
+    """Return the row of a claim with its numbers and verdict."""
+    if effect.n_pairs:
+        each = ", ".join(f"{task} {value:.2f}" for task, value in effect.by_task.items())
+        measured = f"{effect.mean:.2f} [{effect.low:.2f}, {effect.high:.2f}] over {effect.n_pairs} pairs ({each})"
+    else:
+        measured = "this suite has no pair of runs to compare"
+    return {
+        "id": name,
+        "source": source,
+        "claim": claim,
+        "measured": measured + (f"; {note}" if note else ""),
+        "effect": effect.mean,
+        "low": effect.low,
+        "high": effect.high,
+        "no_effect": no_effect,
+        "n_pairs": effect.n_pairs,
+        "verdict": effect.verdict(no_effect),
+        "tables": tables,
+    }
+
+
 @dataclass(frozen=True)
 class Evidence:
     """The suite's tables, seen as paired comparisons."""
@@ -62,6 +90,9 @@ class Evidence:
     tasks: pd.DataFrame
     runs: pd.DataFrame
     curves: pd.DataFrame
+    gradients: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=["task", "estimator", "place", "verdict"])
+    )
 
     def tasks_where(self, problem: str | None = None, least_dim: int = 1, **params: Any) -> list[str]:
         """Return the labels of tasks of this problem, size and with these parameters."""
