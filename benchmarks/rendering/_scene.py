@@ -15,6 +15,9 @@ from benchmarks.harness.errors import UsageError
 from benchmarks.harness.parameters import at_least
 from benchmarks.harness.problem import Gradient, Problem
 from benchmarks.rendering._mitsuba import backend
+from benchmarks.rendering._shapes import Vector
+from benchmarks.rendering._soft_gradient import SoftGradient, soft_gradients
+from benchmarks.rendering._soft_raster import Surface
 
 RandomNumbers = Literal["common", "fresh"]
 Comparison = Literal["mse", "unbiased"]
@@ -50,9 +53,11 @@ class Scene(Problem):
     has_picture = True
     depth: ClassVar[int] = 6  # most segments of a light path
     integrator: ClassVar[str] = "path"
+    pixel_filter: ClassVar[dict[str, Any]] = {"type": "box"}
     freeze: ClassVar[bool] = True  # record the rendering once and replay it (dr.freeze)
     differentiable: ClassVar[tuple[str, ...]] = ("prb", "prb_projective")
     exposure: ClassVar[float] = 1.0  # of the pictures that are shown
+    towards_light: ClassVar[Vector] = (0.0, 1.0, 0.0)  # for soft rasterizers
     bytes_per_candidate = 2**24  # candidates are rendered one by one; bounds the pictures of a batch
 
     begin: Tensor  # (dim,) where replicates start, before the jitter
@@ -91,7 +96,7 @@ class Scene(Problem):
             "type": "hdrfilm",
             "width": width,
             "height": height,
-            "rfilter": {"type": "box"},
+            "rfilter": self.pixel_filter,
             "pixel_format": "rgb",
             "component_format": "float32",
             "sample_border": True,
@@ -106,7 +111,10 @@ class Scene(Problem):
         self.dim = len(self.begin)
         self.begin, self.reference = self.begin.to(self.device), self.reference.to(self.device)
         self.targets: dict[tuple[int, int], Tensor] = {}
-        if found.no_gradient:
+        self.soft: dict[str, SoftGradient] = soft_gradients(
+            description["sensor"], (width, height), self.towards_light, self.surfaces, self.compare, self.reference
+        )
+        if not self.estimators():
             self.gradient = "none"
 
     @abstractmethod
@@ -116,6 +124,13 @@ class Scene(Problem):
     @abstractmethod
     def parameters(self, z: Tensor) -> dict[str, Tensor]:
         """Return Mitsuba's name → value, differentiable in z (dim,): flat buffers, colours (3,), transforms (4, 4)."""
+
+    def surfaces(self, z: Tensor) -> list[Surface]:
+        """Return what soft rasterizers draw at z (dim,), differentiable; nothing where they would miss the point.
+
+        What does not move must be the very same tensor every time: it is drawn once.
+        """
+        return []
 
     def offset(self, z: Tensor) -> Tensor:
         """Return how far z (dim,) is from the truth, (dim,), in scene units."""
@@ -160,14 +175,13 @@ class Scene(Problem):
         )  # fmt: skip
 
     def estimators(self) -> dict[str, Gradient]:
-        """Return name → gradient of the loss, one per integrator that can see this scene."""
-        if self.without_gradient:
-            return {}
-        return {name: partial(self._differentiate, name) for name in self.differentiable}
+        """Return name → gradient of the loss, per integrator that can see this scene, then per soft rasterizer."""
+        names = () if self.without_gradient else self.differentiable
+        return {name: partial(self._differentiate, name) for name in names} | self.soft
 
     def loss_and_grad(self, z: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-        """Return losses (n,) and gradients (n, dim) of the first integrator."""
-        return self._differentiate(self.differentiable[0], z, seed)
+        """Return losses (n,) and gradients (n, dim) of the first estimator."""
+        return next(iter(self.estimators().values()))(z, seed)
 
     def oracle_gradient(self, z: Tensor) -> Tensor | None:
         """Return None: which gradient is right is a question here, not a given."""
@@ -179,7 +193,9 @@ class Scene(Problem):
         return self.compare(self._pictures(z, PRECISE_SPP, seed), self._reference_picture(PRECISE_SPP, seed))
 
     def precise_gradient(self, name: str, z: Tensor, seed: int) -> Tensor:
-        """Return the integrator's gradient (dim,) of `precise_loss` at z (dim,)."""
+        """Return the integrator's gradient (dim,) of `precise_loss` at z (dim,); soft rasterizers have their own."""
+        if name in self.soft:
+            return self.soft[name](z[None], seed)[1][0]
         return self._gradient(name, z, PRECISE_SPP, seed, self._reference_picture(PRECISE_SPP, seed))[1]
 
     @torch.no_grad()

@@ -78,6 +78,30 @@ def _grid_faces(rows: int, columns: int, around: bool) -> Tensor:
     return torch.stack([torch.stack([a, d, b], -1), torch.stack([b, d, e], -1)]).view(-1, 3)
 
 
+def prism(outline: list[tuple[float, float]], height: float) -> tuple[Tensor, Tensor]:
+    """Return vertices and faces of an upright prism on y = 0, open below.
+
+    Args:
+        outline: Corners (x, z) so that the face winds upwards, the first of which sees all others.
+        height: Along y.
+    """
+    count = len(outline)
+    x, z = torch.tensor(outline).unbind(1)
+    low, high = torch.stack([x, 0 * x, z], 1), torch.stack([x, 0 * x + height, z], 1)
+    here = torch.arange(count)
+    after = (here + 1) % count
+    sides = [torch.stack([here, after, after + count], 1), torch.stack([here, after + count, here + count], 1)]
+    fan = torch.arange(1, count - 1)
+    return torch.cat([low, high]), torch.cat([*sides, torch.stack([0 * fan, fan, fan + 1], 1) + count])
+
+
+def plane(half: float, cells: int) -> tuple[Tensor, Tensor]:
+    """Return vertices and faces of a horizontal square on y = 0 that faces up, cut into cells."""
+    axis = torch.linspace(-half, half, cells + 1)
+    z, x = torch.meshgrid(axis, axis, indexing="ij")
+    return torch.stack([x, torch.zeros_like(x), z], -1).view(-1, 3), _grid_faces(cells + 1, cells + 1, around=False)
+
+
 def torus(major: float, minor: float, start: float, stop: float, rows: int = 17, columns: int = 10):
     """Return vertices and faces of a bent tube around the z axis in the xy plane, from `start` to `stop` degrees."""
     angle = torch.linspace(math.radians(start), math.radians(stop), rows)[:, None]
