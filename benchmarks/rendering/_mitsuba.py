@@ -70,7 +70,7 @@ def llvm_candidates() -> list[str]:
 def works(variant: str, library: str | None = None) -> bool:
     """Try a variant in a child process: an unsuitable LLVM aborts the process that uses it."""
     command = [sys.executable, "-c", PROBE.format(variant=variant)]
-    with tempfile.TemporaryDirectory() as fresh:  # not the user's: kernels that a good LLVM compiled hide a bad one
+    with tempfile.TemporaryDirectory() as fresh:  # of kernels: LLVM must compile them here
         environment = {**os.environ, "DRJIT_CACHE_DIR": fresh, **({"DRJIT_LIBLLVM_PATH": library} if library else {})}
         return subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0
 
