@@ -45,7 +45,7 @@ class Cup(Scene):
         self.begin = torch.tensor([(TARGET + math.pi) / SIGMA])
         self.handle, self.faces = shapes.torus(0.48, 0.13, start=-90, stop=90)
         self.body = shapes.cup(RADIUS, HEIGHT, thickness=0.08)
-        self.floor = shapes.plane(FLOOR, cells=12)
+        self.ground = shapes.plane(FLOOR, cells=12)
         self.build(width, height, spp, random_numbers, comparison)
 
     def describe(self) -> dict[str, Any]:
@@ -68,7 +68,7 @@ class Cup(Scene):
 
     def surfaces(self, z: Tensor) -> list[Surface]:
         handle = self.parameters(z)["handle.vertex_positions"].view(-1, 3)
-        return [Surface(*self.floor, GRAY), Surface(*self.body, BLUE), Surface(handle, self.faces, BLUE)]
+        return [Surface(*self.ground, GRAY), Surface(*self.body, BLUE), Surface(handle, self.faces, BLUE)]
 
     def offset(self, z: Tensor) -> Tensor:
         """Return the angle in radians, a full turn being none."""
