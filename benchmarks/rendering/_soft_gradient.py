@@ -58,9 +58,10 @@ def soft_gradients(
 
     Empty where the scene names no surfaces: what it is about, a rasterizer does not show.
     """
-    if not surfaces(reference):
+    drawn = surfaces(reference)
+    if not drawn:
         return {}
-    camera = Camera.of(sensor, reference.device)
+    camera = Camera.of(sensor, reference.device).framing(torch.cat([surface.vertices for surface in drawn]))
     return {
         name: SoftGradient(SoftRasterizer(camera, *size, softness, towards_light), surfaces, compare, reference)
         for name, softness in SOFTNESSES.items()

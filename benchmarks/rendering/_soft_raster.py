@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from torch.nn.functional import logsigmoid, normalize
 
 from benchmarks.rendering._shapes import Vector
 
-NEAR, FAR = 1.0, 100.0  # scene units; depths are normalised between them, triangles that reach before NEAR left out
+CLIP = 1.0  # scene units: triangles that reach nearer to the camera are left out
 BACKGROUND = (0.3, 0.3, 0.3)
 AMBIENT = 0.3  # share of a surface's colour that needs no light
 SMALLEST = 1e-30  # of a probability whose logarithm is taken
@@ -42,6 +42,8 @@ class Camera:
     to_camera: Tensor  # (3, 3), rows are the directions right, up, ahead
     origin: Tensor  # (3,)
     zoom: float  # 1 / tan(half of the field of view across the wider side)
+    near: float = 1.0  # scene units, where normalised inverse depth is 1
+    far: float = 100.0  # where it is 0
 
     @classmethod
     def of(cls, sensor: dict[str, Any], device: torch.device) -> Camera:
@@ -50,15 +52,27 @@ class Camera:
         left, up, ahead, origin = place[:3].unbind(1)
         return cls(torch.stack([-left, up, ahead]), origin, 1 / math.tan(math.radians(sensor["fov"]) / 2))
 
-    def project(self, points: Tensor) -> Tensor:
-        """Return screen x, y and inverse depth, (…, 3), of points (…, 3); depths are at least NEAR."""
-        seen = (points - self.origin.to(points)) @ self.to_camera.to(points).T
-        inverse = 1 / seen[..., 2:].clamp_min(NEAR)
-        return torch.cat([self.zoom * seen[..., :2] * inverse, inverse], -1)
+    def framing(self, points: Tensor) -> Camera:
+        """Return this camera with depths normalised for points (n, 3): from the nearest in the picture to twice as deep
+        as the farthest, so that the background lies clearly behind everything."""
+        shown = self.project(points)
+        depths = 1 / shown[(shown[:, :2].abs() < 1).all(1) & (self.depth(points) > CLIP), 2]
+        near, far = float(depths.min()), float(depths.max())
+        return replace(self, near=near, far=2 * far - near)
 
-    def in_front(self, corners: Tensor) -> Tensor:
-        """Return which triangles (f,) of `corners` (f, 3, 3) lie wholly beyond NEAR."""
-        return ((corners - self.origin.to(corners)) @ self.to_camera.to(corners)[2] > NEAR).all(1)
+    def depth(self, points: Tensor) -> Tensor:
+        """Return how far ahead points (…, 3) are, (…,), in scene units."""
+        return (points - self.origin.to(points)) @ self.to_camera.to(points)[2]
+
+    def normalised(self, inverse: Tensor) -> Tensor:
+        """Return inverse depths on a scale from 1 (near) to 0 (far)."""
+        return (inverse - 1 / self.far) / (1 / self.near - 1 / self.far)
+
+    def project(self, points: Tensor) -> Tensor:
+        """Return screen x, y and inverse depth, (…, 3), of points (…, 3); depths are at least CLIP."""
+        seen = (points - self.origin.to(points)) @ self.to_camera.to(points).T
+        inverse = 1 / seen[..., 2:].clamp_min(CLIP)
+        return torch.cat([self.zoom * seen[..., :2] * inverse, inverse], -1)
 
 
 class SignedDistance(torch.autograd.Function):
@@ -112,8 +126,9 @@ class SignedDistance(torch.autograd.Function):
 def inverse_depth(corners: Tensor, pixels: Tensor) -> Tensor:
     """Return the inverse depth (f, p) of triangles (f, 3, 3: x, y, inverse depth), an affine function on the screen.
 
-    Outside a triangle it goes on as its plane does, up to its nearest and its farthest corner (SoftRas clips
-    barycentric coordinates instead).
+    Outside a triangle it goes on as its plane does, up to its nearest and its farthest corner, so that it jumps where a
+    triangle turns over, seen edge-on: a small jump of the picture that no derivative knows. (SoftRas clips
+    barycentric coordinates instead.)
     """
     first = corners[:, 0]
     (ux, uy, uw), (vx, vy, vw) = (corners[:, 1] - first).unbind(1), (corners[:, 2] - first).unbind(1)
@@ -225,13 +240,13 @@ def uniform(x: Tensor) -> Tensor:
 
 
 # Ours: at 32 pixels across, a pixel is 0.06 half widths and outlines are blurred over one to three of them. SoftRas'
-# own γ = 1e-4 would widen outlines before far backgrounds by √(σ Δz / γ), many times its blur; γ = 1e-2 lets hidden
-# surfaces through by exp(−Δz / γ). GenDR's heavy-tailed Cauchy needs squared distances: 500 tails add up.
+# own γ = 1e-4 would widen outlines before far backgrounds by √(σ Δz / γ), many times its blur; γ = 0.05 lets hidden
+# surfaces through by exp(−Δz / γ). GenDR's heavy-tailed Cauchy needs squared distances: hundreds of tails add up.
 SOFTNESSES: dict[str, Softness] = {
-    "softras": SoftRas(sigma=1e-3, gamma=1e-2),
-    "gendr_gaussian": GenDR(1e-4, 1e-3, gaussian, tau=0.1),
-    "gendr_cauchy": GenDR(1e-4, 1e-3, cauchy, tau=0.03, squared=True),
-    "gendr_uniform": GenDR(1e-4, 1e-3, uniform, tau=0.2),
+    "softras": SoftRas(sigma=1e-3, gamma=0.05),
+    "gendr_gaussian": GenDR(1e-4, 5e-3, gaussian, tau=0.1),
+    "gendr_cauchy": GenDR(1e-4, 5e-3, cauchy, tau=0.03, squared=True),
+    "gendr_uniform": GenDR(1e-4, 5e-3, uniform, tau=0.2),
 }
 
 
@@ -270,14 +285,14 @@ class SoftRasterizer:
         """Return what a surface shows, nothing where all of it is behind the camera."""
         world = surface.vertices[surface.faces]
         normals = torch.linalg.cross(world[:, 1] - world[:, 0], world[:, 2] - world[:, 0])
-        kept = self.camera.in_front(world.detach()) & (normals.detach().norm(dim=1) > FLAT)
+        kept = (self.camera.depth(world.detach()) > CLIP).all(1) & (normals.detach().norm(dim=1) > FLAT)
         if not kept.any():
             return None
         lit = (normalize(normals[kept], dim=1) @ self.light.to(world)).clamp_min(0)
         shades = (AMBIENT + (1 - AMBIENT) * lit)[:, None] * torch.tensor(surface.color).to(world)
         corners, pixels = self.camera.project(world[kept]), self.pixels.to(world)
         distance = SignedDistance.apply(corners[..., :2], pixels)
-        depth = (inverse_depth(corners, pixels) - 1 / FAR) / (1 / NEAR - 1 / FAR)
+        depth = self.camera.normalised(inverse_depth(corners, pixels))
         log_weights = self.softness.log_weights(distance, depth)
         largest = log_weights.detach().amax(0)
         weights = (log_weights - largest).clamp_min(LEAST).exp()
