@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from figure_checks import assert_every_panel_shows_something, assert_nothing_is_cut_off, words
 from PIL import Image
 
 from benchmarks.harness.calibrate import calibrate
@@ -30,6 +31,8 @@ from workflow.tables.surrogate import make_surrogate
 mpl.use("agg")
 ROOT = Path(__file__).resolve().parent.parent
 
+RENDERED = ["scenes", "landscape", "rendering", "reproduction"]  # of rendered scenes: test_figures_rendering.py
+GENERAL = ["plateau", "surrogate", "gallery", "gradient", "scaling", "ecdf", "time", "ablation", "overview"]
 RIVALS = ["random_search", "adam", "spsa", "evolution_strategy", "prdpt", "zerograds", "somebodys_own"]
 ABLATIONS = ["prdpt_picture", "prdpt_constant_sigma", "zerograds_linear"]
 SUITE = {
@@ -84,27 +87,16 @@ def tables(tmp_path_factory):
 def drawn(tables):
     """Figure name → matplotlib figure."""
     use_style()
-    return {name: figure(name).draw(Tables(tables), figure(name).Options()) for name in names()}
+    return {name: figure(name).draw(Tables(tables), figure(name).Options()) for name in GENERAL}
 
 
-def words(shown):
-    """All text in a figure."""
-    found = [text.get_text() for text in shown.findobj(mpl.text.Text)]
-    return "\n".join(text.replace("\n", " ") for text in found)
+def test_all_figures_are_tested():
+    assert set(names()) == {*GENERAL, *RENDERED}
 
 
-def test_all_figures_of_the_issue_are_there():
-    paper = ["plateau", "surrogate", "gallery", "gradient", "scaling", "ecdf", "time", "ablation"]
-    assert set(names()) == {*paper, "overview"}
-
-
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", GENERAL)
 def test_every_panel_shows_data_or_says_why_not(drawn, name):
-    assert drawn[name].axes
-    for axes in drawn[name].axes:
-        lines = [line for line in axes.lines if np.isfinite(np.asarray(line.get_ydata(), dtype=float)).any()]
-        notes = [text for text in axes.texts if text.get_gid() == "note" and text.get_text()]
-        assert lines or notes or axes.images or axes.collections or axes.patches, axes.get_title()
+    assert_every_panel_shows_something(drawn[name])
 
 
 @pytest.mark.parametrize("name", sorted(LISTED))
@@ -114,24 +106,9 @@ def test_every_method_is_named(drawn, name):
         assert look(label).name in said, label
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", GENERAL)
 def test_nothing_is_cut_off_or_overlaps_the_legend(drawn, name):
-    shown = drawn[name]
-    shown.draw_without_rendering()
-    renderer = shown.canvas.get_renderer()
-    width, height = shown.bbox.size
-    legends = [legend.get_window_extent(renderer) for legend in shown.legends]
-    for axes in shown.axes:
-        box = axes.get_tightbbox(renderer)
-        assert box.x0 > -2, axes.get_title()
-        assert box.y0 > -2, axes.get_title()
-        assert box.x1 < width + 2, axes.get_title()
-        assert box.y1 < height + 2, axes.get_title()
-        assert not any(box.overlaps(legend) for legend in legends), axes.get_title()
-    for box in legends:
-        assert box.x0 >= 0
-        assert box.y0 >= 0
-        assert box.x1 <= width
+    assert_nothing_is_cut_off(drawn[name])
 
 
 def test_units_stand_at_the_axes(drawn):
@@ -158,7 +135,7 @@ def test_an_unsupported_method_has_its_sign(drawn, tables):
     assert "∅" in [text.get_text() for text in drawn["overview"].axes[0].texts]
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", GENERAL)
 def test_command_writes_the_same_bytes_twice(tables, tmp_path, name):
     files = make(name, tables, {}, tmp_path / "one" / f"{name}.pdf")
     again = make(name, tables, {}, tmp_path / "two" / f"{name}.pdf")
@@ -220,7 +197,7 @@ NEEDS = {
 }
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", GENERAL)
 def test_a_missing_table_column_or_row_is_named(tables, tmp_path, name):
     table, column = NEEDS[name]
     folder = tmp_path / "tables"

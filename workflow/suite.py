@@ -20,6 +20,7 @@ from benchmarks.harness.errors import UsageError
 from workflow.validate import check_names, check_schema
 
 TUNING_CHECKPOINTS = 3
+PICTURED = {"gallery": None, "scenes": "rendering.sphere", "rendering": "rendering."}  # figure → tasks it defaults to
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,17 @@ class Suite:
     def figures(self) -> Mapping[str, dict[str, Any]]:
         """Return figure → options."""
         return self.config.get("figures", {})
+
+    @property
+    def pictured(self) -> list[str]:
+        """Return the tasks that the suite's figures show pictures of."""
+        found: dict[str, None] = {}
+        for figure, problems in PICTURED.items():
+            if figure not in self.figures:
+                continue
+            default = [label for label, task in self.tasks.items() if problems and task.problem.startswith(problems)]
+            found.update(dict.fromkeys(self.figures[figure].get("tasks") or default))
+        return list(found)
 
     @cached_property
     def tasks(self) -> dict[str, Task]:

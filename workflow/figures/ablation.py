@@ -22,7 +22,7 @@ TASK_COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00",
 
 @dataclass(frozen=True)
 class Options:
-    """`families`: full method → its ablations (default: every label that starts with prdpt_ or zerograds_); `tasks`."""
+    """`families`: full method → its ablations (default: every label <full>_<part>); `tasks`."""
 
     families: dict[str, list[str]] | None = None
     tasks: list[str] | None = None
@@ -64,8 +64,9 @@ def read_families(given: dict[str, list[str]] | None, present: list[str], tables
     if given is None:
         families = {full: parts for full in ABLATED if (parts := variants(full, present))}
         if not families:
+            starts = " or ".join(f"{full}_" for full in ABLATED)
             raise UsageError(
-                f"{tables.folder / 'runs.parquet'} has no ablation: no label starts with prdpt_ or zerograds_ "
+                f"{tables.folder / 'runs.parquet'} has no ablation: no label starts with {starts} "
                 "beside the full method; set `families` in the figure's options"
             )
         return families

@@ -1,9 +1,10 @@
 """How every method looks and is called, the same in all figures of all suites.
 
 Families share a hue, so that a reader finds them: the papers' methods are strong magenta (PRDPT) and vermillion
-(ZeroGrads), estimators blue, evolution green, portfolios and heuristics gold and violet, the control grey, the oracle
-black and dashed. Hue is never the only cue: markers differ within a family. A label that is not listed gets its colour
-and marker from a hash of its name, within its family's hue if it is a variant of a known method.
+(ZeroGrads), estimators blue, evolution green, portfolios and heuristics gold and violet, the control grey, Adam on a
+task's own gradients black to brown and dashed. Hue is never the only cue: markers differ within a family. A label that
+is not listed gets its colour and marker from a hash of its name, within its family's hue if it is a variant of a known
+method.
 """
 
 from __future__ import annotations
@@ -22,12 +23,21 @@ DPI = 200  # of the PNGs
 KNOWN = {
     "random_search": ("Random search", "#8a8a8a", "x"),
     "adam": ("Adam, true gradient", "#000000", "*"),
+    "adam_prb": ("Mitsuba AD (prb)", "#262626", "s"),
+    "adam_projective": ("Mitsuba AD (projective)", "#5e5e5e", "D"),
+    "adam_softras": ("Soft rasterizer", "#7a4f2a", "h"),
+    "adam_gendr_gaussian": ("Soft rasterizer (Gaussian)", "#a8743a", "p"),
+    "adam_gendr_cauchy": ("Soft rasterizer (Cauchy)", "#c9a06a", "8"),
     "zerograds": ("ZeroGrads", "#d55e00", "o"),
     "zerograds_quadratic": ("ZeroGrads (quadratic)", "#8c2d04", "s"),
     "zerograds_linear": ("ZeroGrads (linear)", "#ff9a5c", "^"),
     "prdpt": ("PRDPT (released)", "#cc1177", "D"),
     "prdpt_exact": ("PRDPT (exact)", "#7a0148", "v"),
     "prdpt_picture": ("PRDPT (picture)", "#f06bb2", "P"),
+    "prdpt_diff": ("PRDPT's κ∂P", "#9c3fd0", "s"),
+    "prdpt_diff_projective": ("PRDPT's κ∂P (projective)", "#5f2196", "D"),
+    "smoothed_newton": ("Smoothed Newton", "#2a3fb0", "d"),
+    "gauss_newton": ("Gauss–Newton (ours)", "#c1121f", "*"),
     "finite_differences": ("Finite differences", "#08306b", "s"),
     "spsa": ("SPSA", "#1f78c8", "o"),
     "spsa_adam": ("SPSA + Adam", "#56b4e9", "^"),
@@ -52,7 +62,8 @@ KNOWN = {
     "tbpsa": ("TBPSA", "#f5c04a", "X"),
 }
 SPELLED = {"sigma": "σ", "mlp": "MLP", "pso": "PSO", "cma": "CMA", "es": "ES", "spsa": "SPSA"}  # words inside a label
-ABLATED = ("prdpt", "zerograds")  # their variants, <label>_<part>, are ablations
+ABLATED = ("prdpt", "zerograds", "smoothed_newton")  # their variants, <label>_<part>, are ablations
+RIVALS = ("prdpt_diff", "prdpt_diff_projective")  # except these, which are methods of their own
 HEROES = ("zerograds", "prdpt", "prdpt_exact", "prdpt_picture")
 
 
@@ -71,7 +82,7 @@ def look(label: str) -> Look:
     """Return name, colour and marker of a method's label; deterministic for labels nobody has listed."""
     if label in KNOWN:
         name, color, marker = KNOWN[label]
-        return Look(name, color, marker, "--" if label == "adam" else "-")
+        return Look(name, color, marker, "--" if label.split("_")[0] == "adam" else "-")
     digest = hashlib.sha256(label.encode()).digest()
     one, two, three = (int.from_bytes(digest[i : i + 4], "big") / 2**32 for i in (0, 4, 8))
     base = max((known for known in KNOWN if label.startswith(known + "_")), key=len, default=None)
@@ -88,7 +99,7 @@ def look(label: str) -> Look:
 
 
 def main_methods(labels: Iterable[str]) -> list[str]:
-    """Return the labels without the ablations: variants of PRDPT and ZeroGrads beside the full method."""
+    """Return the labels without the ablations: variants of an ablated method beside the full one."""
     present = list(dict.fromkeys(labels))
     return [label for label in present if not any(label in variants(full, present) for full in ABLATED)]
 
@@ -96,7 +107,8 @@ def main_methods(labels: Iterable[str]) -> list[str]:
 def variants(full: str, labels: Iterable[str]) -> list[str]:
     """Return the labels that vary the full method, if that is among them."""
     present = list(dict.fromkeys(labels))
-    return [label for label in present if label.startswith(f"{full}_")] if full in present else []
+    found = [label for label in present if label.startswith(f"{full}_") and label not in RIVALS]
+    return found if full in present else []
 
 
 def to_hex(red: float, green: float, blue: float) -> str:

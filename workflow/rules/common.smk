@@ -1,5 +1,6 @@
 # What the rules share: the suite, and for each job its specification and the source files that it depends on.
 
+import json
 import os
 import re
 import shlex
@@ -21,6 +22,7 @@ BASE_MIB = 1024  # what Python and the libraries take before a task is built
 MINUTES_TO_START = 5
 TABLES = [
     "tasks.csv",
+    "gradients.csv",
     "runs.parquet",
     "curves.parquet",
     "targets.csv",
@@ -30,6 +32,7 @@ TABLES = [
     "qc.csv",
     "claims.csv",
     "environment.csv",
+    "reproduction.csv",
     "pictures.npz",
 ]
 PAGES = ["methods", "scores", "claims", "quality", "environment"]
@@ -74,6 +77,9 @@ def alternatives(labels):
 SUITE = open_suite()
 FOLDER = SUITE.folder.as_posix()
 CELLS = {(cell.task, cell.method): cell for cell in SUITE.cells}
+SCENES = {  # label → problem and parameters
+    label: [task.problem, task.params] for label, task in SUITE.tasks.items() if task.problem.startswith("rendering.")
+}
 TUNING = {(cell.task, cell.method): cell for cell in SUITE.tuning_cells}
 
 # `.venv/bin/snakemake` works without an activated environment; in conda's environments `python` is theirs.
@@ -97,6 +103,11 @@ def sources_of_cell(wildcards):
     return sorted(runner | modules(f"benchmarks.{cell.problem}") | modules(f"methods.{cell.algorithm}"))
 
 
+def sources_of_scenes():
+    problems = {f"benchmarks.{problem}" for problem, _ in SCENES.values()}
+    return sorted(modules("workflow.tables.scene_landscape", *sorted(problems)))
+
+
 def sources_of_figure(wildcards):
     return sorted(modules("workflow.figures.__main__", f"workflow.figures.{wildcards.figure}"))
 
@@ -118,7 +129,12 @@ def options_of_figure(wildcards):
 
 
 def tables_of_figure(wildcards):
-    own = {"plateau": ["landscape.parquet"], "surrogate": ["surrogate.parquet"]}
+    own = {
+        "plateau": ["landscape.parquet"],
+        "surrogate": ["surrogate.parquet"],
+        "landscape": [*TABLES, "scene_landscape.parquet"],
+        "scenes": [*TABLES, "scene_landscape.parquet"],
+    }
     return [f"{FOLDER}/tables/{name}" for name in own.get(wildcards.figure, TABLES)]
 
 

@@ -9,6 +9,7 @@ rule tables:
         curves=of_all_cells("curves.parquet"),
         images=of_all_cells("images.npz"),
         sources=sorted(modules("workflow.tables.__main__")),
+        paper="workflow/tables/paper_prdpt.csv",
     output:
         [f"{FOLDER}/tables/{name}" for name in TABLES],
     log:
@@ -22,13 +23,13 @@ rule tables:
         config=SUITE.path.as_posix(),
         results=subpath(output[0], ancestor=2),
         # Decides which pictures are kept.
-        gallery=to_json(SUITE.figures.get("gallery", {})),
+        pictured=",".join(SUITE.pictured),
         tuning=fingerprint_of_tuning(),
     shell:
         logged("python -m workflow.tables --results {params.results:q} --config {params.config:q}")
 
 
-# Two tables that come from a task itself instead of from runs: what the figures of the losses show.
+# Three tables that come from tasks themselves instead of from runs: what the figures of the losses show.
 
 
 rule landscape:
@@ -47,6 +48,27 @@ rule landscape:
         config=SUITE.path.as_posix(),
     shell:
         logged("python -m workflow.tables.landscape --config {params.config:q} --out {output:q}")
+
+
+rule scene_landscape:
+    input:
+        sources=sources_of_scenes(),
+    output:
+        f"{FOLDER}/tables/scene_landscape.parquet",
+    log:
+        f"{FOLDER}/logs/scene_landscape.log",
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        config=SUITE.path.as_posix(),
+        # A scene with other parameters has another loss.
+        scenes=json.dumps(SCENES, sort_keys=True),
+        device=SUITE.device,
+    shell:
+        logged("python -m workflow.tables.scene_landscape --config {params.config:q} --out {output:q}")
 
 
 rule surrogate:

@@ -14,10 +14,11 @@ from benchmarks.harness.registry import method_class
 from benchmarks.harness.store import atomic
 from workflow.suite import Suite, load_suite
 from workflow.tables.claims import make_claims
-from workflow.tables.collect import read_curves, read_runs, read_tasks
+from workflow.tables.collect import read_curves, read_gradients, read_runs, read_tasks
 from workflow.tables.evidence import Evidence
 from workflow.tables.pictures import Pictures, collect_pictures
 from workflow.tables.quality import Results, make_quality
+from workflow.tables.reproduction import make_reproduction
 from workflow.tables.schema import check
 from workflow.tables.scores import make_scores
 from workflow.tables.summary import make_environment, make_summary
@@ -27,7 +28,8 @@ from workflow.tables.targets import make_hits, make_targets
 def make_tables(suite: Suite, results: Path) -> dict[str, pd.DataFrame | Pictures]:
     """Return file name → table of everything that the suite's finished cells tell."""
     cells = suite.cells
-    tasks = read_tasks(suite.name, dict.fromkeys(cell.task for cell in cells), results)
+    labels = dict.fromkeys(cell.task for cell in cells)
+    tasks, gradients = read_tasks(suite.name, labels, results), read_gradients(suite.name, labels, results)
     runs, curves = read_runs(cells, results), read_curves(cells, results)
     oracles = {name for name in {cell.algorithm for cell in cells} if method_class(name).oracle}
     targets = make_targets(tasks)
@@ -37,16 +39,18 @@ def make_tables(suite: Suite, results: Path) -> dict[str, pd.DataFrame | Picture
     untuned = [pair for pair in suite.pairs if suite.tuned_path and not suite.tuned_params(*pair)]
     return {
         "tasks.csv": tasks,
+        "gradients.csv": gradients,
         "targets.csv": targets,
         "scores.csv": scores,
         "summary.csv": make_summary(scores),
         "qc.csv": make_quality(Results(cells, tasks, runs, curves, scores, grid, untuned)),
-        "claims.csv": make_claims(Evidence(tasks, runs, curves)),
+        "claims.csv": make_claims(Evidence(tasks, runs, curves, gradients)),
         "environment.csv": make_environment(runs),
         "runs.parquet": runs,
         "curves.parquet": curves,
         "hits.parquet": hits,
-        "pictures.npz": collect_pictures(cells, suite.figures.get("gallery", {}).get("tasks", []), results),
+        "reproduction.csv": make_reproduction(tasks, runs, curves),
+        "pictures.npz": collect_pictures(cells, suite.pictured, results),
     }
 
 

@@ -1,4 +1,4 @@
-"""The pictures of the gallery in one file: start, target and the first replicate's result of every method."""
+"""The pictures that figures show, in one file: start, target and the first replicate's result of every method."""
 
 from __future__ import annotations
 

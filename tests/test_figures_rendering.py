@@ -1,0 +1,314 @@
+"""The figures of rendered scenes, drawn from tables made by hand."""
+
+import json
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from figure_checks import assert_every_panel_shows_something, assert_nothing_is_cut_off, words
+from matplotlib.colors import to_hex
+from tables_by_hand import make_curve, make_run, make_tasks
+
+from benchmarks.harness.errors import UsageError
+from workflow.figures import figure
+from workflow.figures.__main__ import make
+from workflow.figures.rendering import CLOCKS, METRICS
+from workflow.figures.style import look, use_style
+from workflow.figures.tables import Tables
+from workflow.tables.reproduction import PAPER, make_reproduction
+from workflow.tables.scene_landscape import frame
+from workflow.tables.schema import check
+
+mpl.use("agg")
+NAMES = ["scenes", "landscape", "rendering", "reproduction"]
+TASKS = {  # label → problem, dimensions
+    "cup": ("cup", 1),
+    "sphere_apart": ("sphere", 1),
+    "sphere_overlap": ("sphere", 1),
+    "shadows": ("shadows", 2),
+    "sort": ("sort", 150),
+}
+METHODS = {  # label → file, parameters, image MSE at the end of replicates 0, 1 and 2
+    "adam_prb": ("adam", {"source": "prb"}, [0.9, 0.8, 0.9]),
+    "adam_projective": ("adam", {"source": "prb_projective"}, [0.1, 0.2, 0.1]),
+    "adam_softras": ("adam", {"source": "softras"}, [0.3, 0.3, 0.4]),
+    "prdpt": ("prdpt", {"pairs": 1}, [1e-5, 2e-5, 4e-5]),
+    "prdpt_exact": ("prdpt", {"pairs": 1, "estimator": "exact"}, [1e-5, 1e-5, 1e-5]),
+    "prdpt_diff": ("prdpt_diff", {"pairs": 2}, [0.5, 0.6, 0.7]),
+    "cma_es": ("cma_es", {}, [1e-6, 1e-6, 0.0]),
+    "random_search": ("random_search", {}, [0.05, 0.02, 0.01]),
+    "nelder_mead": ("nelder_mead", {}, [1.0, 1.0, 1.0]),
+}
+START, TARGET = 2.0, -1.0
+
+
+def make_folder(folder):
+    """Write the tables of a suite in which nobody ran nelder_mead on `sort`, and κ∂P broke down on `cup`."""
+    tasks = pd.concat(
+        make_tasks(label, problem=f"rendering.{problem}", family="rendering", dim=dim,
+                   params=json.dumps({"case": label.partition("_")[2]} if problem == "sphere" else {}))
+        for label, (problem, dim) in TASKS.items()
+    )  # fmt: skip
+    runs, curves = [], []
+    for task, (_, dim) in TASKS.items():
+        for method, (algorithm, params, ends) in METHODS.items():
+            if (task, method) == ("sort", "nelder_mead"):
+                continue
+            for seed, end in enumerate(ends):
+                broken = (task, method) == ("cup", "prdpt_diff")
+                status = {"status": "diverged", "cost": 20.0} if broken else {}
+                grads = 500 if algorithm in ("adam", "prdpt_diff") else 0
+                facts = {"algorithm": algorithm, "params": json.dumps(params), "dim": dim, "n_grads": grads, **status}
+                run = make_run(task, method, seed, np.nan if broken else end, **facts)
+                runs.append(run)
+                costs = (0, 10) if broken else (0, 10, 100, 1000)
+                for metric, last in (("loss", end), ("image_mse", end), ("parameter_mse", 10 * end)):
+                    curves += make_curve(run, [(c, max(last, 1.0 - c / 200)) for c in costs], metric)
+                for axis in range(dim if dim <= 2 else 0):
+                    way = [(c, START + (TARGET + end - START) * c / 1000 + 0.1 * axis) for c in costs]
+                    curves += make_curve(run, way, f"z_{axis}")
+    runs, curves = pd.DataFrame(runs), pd.DataFrame(curves)
+    tasks.to_csv(folder / "tasks.csv", index=False)
+    runs.to_parquet(folder / "runs.parquet", index=False)
+    curves.to_parquet(folder / "curves.parquet", index=False)
+    scores = runs[["task", "method"]].drop_duplicates()
+    scores.assign(oracle=scores.method.str.match("adam|prdpt_diff")).to_csv(folder / "scores.csv", index=False)
+    make_reproduction(tasks, runs, curves).to_csv(folder / "reproduction.csv", index=False)
+    make_landscapes().to_parquet(folder / "scene_landscape.parquet", index=False)
+    picture = np.linspace(0, 255, 12 * 16 * 3).reshape(12, 16, 3).astype(np.uint8)
+    names = ["start", "target", *(label for label in METHODS if label != "nelder_mead")]
+    np.savez(folder / "pictures.npz", **{f"{task}/{name}": picture for task in TASKS for name in names})
+
+
+def loss(*z):
+    """A bowl around the target."""
+    return sum((axis - TARGET) ** 2 for axis in z)
+
+
+def make_landscapes():
+    """The bowl in one and two dimensions; smoothed, it is the same and σ² per dimension."""
+    tables = []
+    for task, (_, dim) in TASKS.items():
+        if dim > 2:
+            continue
+        grid = np.meshgrid(*[np.linspace(-3, 4, 29)] * dim, indexing="ij")
+        parts = [frame(grid, "loss", loss(*grid))]
+        parts += [frame(grid, "smoothed", loss(*grid) + dim * sigma**2, sigma) for sigma in (0.5, 1.0, 2.0)]
+        for kind, place in (("start", START), ("target", TARGET)):
+            at = [np.array(place)] * dim
+            parts.append(frame(at, kind, loss(*at)))
+        tables.append(pd.concat(parts).assign(task=task))
+    return check(pd.concat(tables, ignore_index=True), "scene_landscape")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Folder of tables."""
+    home = tmp_path_factory.mktemp("tables")
+    make_folder(home)
+    return home
+
+
+def draw(folder, name, **options):
+    use_style()
+    return figure(name).draw(Tables(folder), figure(name).Options(**options))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_panel_is_full_and_uncut(folder, name):
+    shown = draw(folder, name)
+    assert_every_panel_shows_something(shown)
+    assert_nothing_is_cut_off(shown)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_command_writes_the_same_bytes_twice(folder, tmp_path, name):
+    files = make(name, folder, {}, tmp_path / "one" / f"{name}.pdf")
+    again = make(name, folder, {}, tmp_path / "two" / f"{name}.pdf")
+    assert [path.read_bytes() for path in files] == [path.read_bytes() for path in again]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_unknown_option_or_task_is_named(folder, tmp_path, name):
+    with pytest.raises(UsageError, match="'taks'.*'tasks'"):
+        make(name, folder, {"taks": []}, tmp_path / "a.pdf")
+    with pytest.raises(UsageError, match="'cub'.*'cup'"):
+        make(name, folder, {"tasks": ["cub"]}, tmp_path / "a.pdf")
+    assert not (tmp_path / "a.pdf").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("landscape", {"methods": ["prdbt"]}, "'prdbt'.*'prdpt'"),
+        ("landscape", {"sigma": 3.0}, "sigma 3.0"),
+        ("scenes", {"methods": ["adam_brb"]}, "'adam_brb'.*'adam_prb'"),
+        ("scenes", {"tasks": ["shadows"]}, "task of one unknown"),
+        ("rendering", {"others": ["cma_se"]}, "'cma_se'.*'cma_es'"),
+        ("rendering", {"ours": "prdtp"}, "'prdtp'.*'prdpt'"),
+        ("rendering", {"mitsuba": ["prdpt"]}, "'prdpt'"),
+        ("reproduction", {"methods": ["cma_es"]}, "'cma_es'"),
+    ],
+)
+def test_a_label_without_rows_is_named(folder, name, options, said):
+    with pytest.raises(UsageError, match=said):
+        draw(folder, name, **options)
+
+
+NEEDS = {
+    "scenes": ("scene_landscape.parquet", "sigma"),
+    "landscape": ("scene_landscape.parquet", "z_1"),
+    "rendering": ("runs.parquet", "algorithm"),
+    "reproduction": ("reproduction.csv", "seconds_paper"),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_missing_table_column_or_row_is_named(tmp_path, name):
+    make_folder(tmp_path)
+    table, column = NEEDS[name]
+    path = tmp_path / table
+    csv = path.suffix == ".csv"
+    whole = pd.read_csv(path) if csv else pd.read_parquet(path)
+    for frame_, said in ((whole.drop(columns=column), repr(column)), (whole.head(0), "no rows")):
+        frame_.to_csv(path, index=False) if csv else frame_.to_parquet(path, index=False)
+        with pytest.raises(UsageError, match=said):
+            draw(tmp_path, name)
+    path.unlink()
+    with pytest.raises(UsageError, match=f"{table} is missing"):
+        draw(tmp_path, name)
+
+
+@pytest.mark.parametrize("name", ["scenes", "landscape", "rendering"])
+def test_scenes_that_nobody_ran_or_pictured_are_told(tmp_path, name):
+    make_folder(tmp_path)
+    curves = pd.read_parquet(tmp_path / "curves.parquet")
+    curves[curves.metric == "psnr"].to_parquet(tmp_path / "curves.parquet", index=False)
+    np.savez(tmp_path / "pictures.npz")
+    with pytest.raises(UsageError, match=r"no rows|z_0|holds no scene"):
+        draw(tmp_path, name)
+
+
+def markers_of(axes, method):
+    """(x, y) of every marker in the method's colour."""
+    color = look(method).color
+    lines = [line for line in axes.lines if line.get_marker() != "None" and to_hex(line.get_color()) == color]
+    return np.concatenate([line.get_xydata() for line in lines])
+
+
+def test_paths_lie_on_the_loss_they_descend(folder):
+    shown = draw(folder, "landscape", tasks=["cup"], methods=["prdpt"])
+    left, right = shown.axes
+    ends = [TARGET + end for end in METHODS["prdpt"][2]]
+    scale = loss(START)
+    assert sorted(markers_of(left, "prdpt")[:, 0]) == pytest.approx(sorted(ends))
+    assert np.abs(markers_of(left, "prdpt")[:, 1] - loss(markers_of(left, "prdpt")[:, 0]) / scale).max() < 0.01
+    assert sorted(markers_of(right, "prdpt")[:, 1]) == pytest.approx(sorted(ends))
+    left, right = draw(folder, "landscape", tasks=["shadows"], methods=["prdpt"]).axes
+    for axes in (left, right):
+        assert sorted(markers_of(axes, "prdpt")[:, 1]) == pytest.approx(sorted(end + 0.1 for end in ends))
+    assert "σ = 1" in right.get_title()
+
+
+def test_dots_of_the_asked_replicate_lie_at_its_unknowns(folder):
+    shown = draw(folder, "scenes", tasks=["sphere_apart"], methods=["random_search", "prdpt"], seed=1)
+    axes = next(axes for axes in shown.axes if axes.get_xlabel())
+    way = [START + (TARGET + 2e-5 - START) * cost / 1000 for cost in (0, 10, 100, 1000)]
+    found = markers_of(axes, "prdpt")
+    assert set(found[:, 0].round(6)) == set(np.round(way, 6))
+    first = markers_of(axes, "random_search")[0]
+    assert first == pytest.approx([START, 1.0], abs=0.01)  # on the curve; the second method lies below it
+    assert found[0, 1] < 0.98
+
+
+def test_scenes_shows_the_cases_of_the_sphere_in_their_order(folder):
+    said = words(draw(folder, "scenes"))
+    assert said.index("start overlaps the target") < said.index("start apart from the target")
+    assert "Cup" not in said
+
+
+def test_the_best_gradient_of_the_path_tracer_stands_beside_ours(folder):
+    shown = draw(folder, "rendering", tasks=["cup", "sort"])
+    said = words(shown)
+    assert look("adam_projective").name in said
+    for label in ("adam_prb", "adam_softras", "prdpt_exact", "prdpt_diff", "nelder_mead"):
+        assert look(label).name not in said, label
+    for label in ("prdpt", "cma_es", "random_search"):
+        assert look(label).name in said
+    assert "1.0e-5 · 1.0e-4" in said  # of replicate 0
+    panels = [axes for axes in shown.axes if axes.get_yscale() == "log"]
+    assert len(panels) == 2 * len(METRICS) * len(CLOCKS)
+    ends = [markers_of(panels[column], "prdpt")[-1, 1] for column in (0, 1)]
+    assert ends == pytest.approx([2e-5, 2e-4], rel=1e-6)  # medians
+
+
+def test_a_method_that_was_not_run_has_no_picture_but_a_word(folder):
+    shown = draw(folder, "rendering", tasks=["sort", "cup"], others=["nelder_mead", "prdpt_diff"])
+    said = words(shown)
+    assert "not run" in said
+    assert "diverged" in said or "inf" not in said
+
+
+def test_reproduction_shows_papers_numbers_hollow_and_ours_filled(folder):
+    shown = draw(folder, "reproduction", tasks=["cup"])
+    left = shown.axes[0]
+    names = [text.get_text() for text in left.get_yticklabels()]
+    assert names == ["soft rasterizer", "Mitsuba AD", "∂κP (PRDPT)", "κ∂P"]
+    hollow = [line for line in left.lines if to_hex(line.get_markerfacecolor()) == "#ffffff"]
+    assert sorted(line.get_xdata()[0] for line in hollow) == pytest.approx([4.92e-6, 4.75e-4, 5.49e-3, 0.366])
+    assert markers_of(left, "prdpt")[-1] == pytest.approx([2e-5, 2])
+    assert "×" in words(shown)  # κ∂P broke down there
+
+
+def test_facts_of_the_paper():
+    paper = pd.read_csv(PAPER).set_index(["problem", "approach"])
+    assert len(paper) == 22
+    assert paper.source.notna().all()
+    seconds = paper.seconds.unstack("approach")
+    assert (seconds.mitsuba_ad / seconds.prdpt).median() == pytest.approx(8, abs=3)  # "8× faster per iteration"
+    errors = paper.image_mse.unstack("approach")
+    assert (errors.prdpt < errors.mitsuba_ad).all()
+
+
+def test_measured_numbers_of_the_reproduction(folder):
+    table = pd.read_csv(folder / "reproduction.csv").set_index(["task", "approach", "method"])
+    assert set(table.index.get_level_values("task")) == {"cup", "shadows", "sort"}
+    ours = table.loc[("shadows", "prdpt", "prdpt")]
+    assert ours.image_mse == pytest.approx(2e-5)
+    assert (ours.image_mse_low, ours.image_mse_high) == pytest.approx((1e-5, 4e-5))
+    assert ours.parameter_mse == pytest.approx(2e-4)
+    assert ours.iterations == 500  # 1,000 renders in pairs
+    assert ours.seconds == pytest.approx(3.5 / 500)
+    gradient = table.loc[("shadows", "mitsuba_ad", "adam_projective")]
+    assert gradient.seconds == pytest.approx(3.5 / 1000)
+    assert gradient.ratio == pytest.approx(0.5)
+    assert gradient.ratio_paper == pytest.approx(16)
+    assert ("shadows", "soft_rasterizer", "adam_softras") in table.index
+    assert "prdpt_exact" not in table.index.get_level_values("method")
+    broken = table.loc[("cup", "prdpt_diff", "prdpt_diff")]
+    assert broken.n_ok == 0
+    assert np.isnan(broken.image_mse)
+
+
+def test_reproduction_of_what_was_not_run_and_of_other_suites(folder):
+    tasks = pd.read_csv(folder / "tasks.csv")
+    runs, curves = (pd.read_parquet(folder / f"{name}.parquet") for name in ("runs", "curves"))
+    less = make_reproduction(tasks, runs[runs.algorithm != "prdpt"], curves)
+    row = less[(less.task == "cup") & (less.approach == "prdpt")].iloc[0]
+    assert pd.isna(row.method)
+    assert row.image_mse_paper == pytest.approx(4.92e-6)
+    assert less.ratio.isna().all()
+    none = make_reproduction(make_tasks("bowl"), runs.head(0), curves.head(0))
+    assert len(none) == 0
+    assert "ratio" in none
+
+
+def test_a_run_that_broke_down_is_the_worst_of_its_seeds(folder):
+    tasks = pd.read_csv(folder / "tasks.csv")
+    runs, curves = (pd.read_parquet(folder / f"{name}.parquet") for name in ("runs", "curves"))
+    spoilt = (runs.task == "cup") & (runs.method == "prdpt") & (runs.seed == 0)
+    runs.loc[spoilt, "status"] = "diverged"
+    table = make_reproduction(tasks, runs, curves).set_index(["task", "method"])
+    assert table.loc[("cup", "prdpt")].image_mse == pytest.approx(4e-5)
+    assert np.isinf(table.loc[("cup", "prdpt")].image_mse_high)

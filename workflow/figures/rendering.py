@@ -1,0 +1,136 @@
+"""What methods make of a rendered scene, and how the errors of picture and parameters fall over renders and seconds."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from benchmarks.harness.errors import UsageError
+from workflow.figures import _panels as panels
+from workflow.figures import _scenes as scenes
+from workflow.figures.gallery import draw_picture
+from workflow.figures.style import look, spell
+from workflow.figures.tables import Tables, choose
+
+METRICS = {"image_mse": "image MSE", "parameter_mse": "parameter MSE"}
+CLOCKS = {"cost": "renders (cost)", "wall_s": "seconds"}
+OTHERS = 2  # rivals shown by default
+
+
+@dataclass(frozen=True)
+class Options:
+    """`tasks` (default: all scenes with pictures); `mitsuba`, labels of which each task shows the best (default: Adam
+    on the path tracer's gradients); `ours`; `others` (default: the two best rivals)."""
+
+    tasks: list[str] | None = None
+    mitsuba: list[str] | None = None
+    ours: str = scenes.OURS
+    others: list[str] | None = None
+
+
+def draw(tables: Tables, options: Options) -> Figure:
+    """Return the figure: a row per task, pictures of replicate 0, medians over seeds with intervals."""
+    facts, pictures = scenes.scenes(tables), tables.pictures()
+    with_target = [task for task in facts.index if f"{task}/target" in pictures]
+    tasks = choose("scene with pictures", options.tasks, with_target)
+    if not tasks:
+        raise UsageError(f"{tables.folder / 'pictures.npz'} holds no scene: name `tasks` in the figure's options")
+    frames = {metric: scenes.errors(tables, metric, tasks) for metric in METRICS}
+    medians = scenes.typical(frames["image_mse"])
+    present = list(dict.fromkeys(frames["image_mse"].method))
+    gradients = choose("method", options.mitsuba, scenes.mitsuba(tables))
+    choose("method", [options.ours, *gradients], present)
+    others = options.others
+    if others is None:
+        rivals = [label for label in present if label not in {options.ours, *gradients, *tables.oracles()}]
+        rivals = [label for label in rivals if not label.startswith(f"{options.ours}_")]
+        others = scenes.ranked(medians, rivals)[:OTHERS]
+    choose("method", others, present)
+    columns = len(others) + 4
+    widths = [1.08] * columns + [1.6] * 4
+    figure, grid = plt.subplots(
+        len(tasks),
+        len(widths),
+        figsize=(sum(widths), 1.4 * len(tasks) + 0.25),
+        squeeze=False,
+        gridspec_kw={"width_ratios": widths},
+    )
+    shown: list[str] = []
+    for number, (row, task) in enumerate(zip(grid, tasks, strict=True)):
+        best = scenes.ranked(medians.loc[[task]].dropna(axis=1), gradients)[:1]
+        methods = [*(best or gradients[:1]), options.ours, *others]
+        shown += [method for method in methods if method not in shown]
+        draw_row(row[:columns], task, methods, best, pictures, frames, tables)
+        for axes, (clock, metric) in zip(
+            row[columns:], [(clock, metric) for clock in CLOCKS for metric in METRICS], strict=True
+        ):
+            draw_errors(axes, frames[metric][frames[metric].task == task], methods, clock)
+            axes.set_title(METRICS[metric] if number == 0 else "")
+            axes.set_xlabel(CLOCKS[clock] if number == len(tasks) - 1 else "")
+        row[0].text(-0.12, 0.5, panels.task_title(task, facts.dim[task]), transform=row[0].transAxes, rotation=90,
+                    ha="right", va="center", fontsize=7.5)  # fmt: skip
+    remark = "Pictures and the numbers below them (image MSE, parameter MSE in squared scene units): replicate 0."
+    panels.legend_below(figure, shown, remark=remark)
+    return figure
+
+
+def draw_row(
+    row: np.ndarray,
+    task: str,
+    methods: list[str],
+    best: list[str],
+    pictures: dict[str, np.ndarray],
+    frames: dict[str, pd.DataFrame],
+    tables: Tables,
+) -> None:
+    """Draw start, the methods' results and the reference of one task, with the errors of the pictured replicate."""
+    runs = tables.read("runs.parquet", ["task", "method", "seed", "status"])
+    first = runs.seed[runs.task == task].min()
+    status = runs[(runs.task == task) & (runs.seed == first)].set_index("method").status
+    ends = {metric: scenes.finals(frame) for metric, frame in frames.items()}
+    items = [("start", "start"), *((method, look(method).name) for method in methods), ("target", "reference")]
+    for axes, (key, name) in zip(row, items, strict=True):
+        axes.set_axis_off()
+        draw_picture(axes, pictures.get(f"{task}/{key}"))
+        own = key in methods
+        head = f"Mitsuba: {name}" if key in best and not name.startswith("Mitsuba") else name
+        axes.set_title(textwrap.fill(head, 17), fontsize=6.5, color=look(key).color if own else "#222222", pad=2)
+        if not own:
+            continue
+        values = [ends[metric].get((task, key, first), np.nan) for metric in METRICS]
+        text = " · ".join(error_text(value) for value in values)
+        if not np.isfinite(values).any():
+            text = spell(status[key], capital=False) if key in status.index else "not run"
+        axes.text(0.5, -0.04, text, transform=axes.transAxes, ha="center", va="top", fontsize=6)
+
+
+def error_text(value: float) -> str:
+    """Return an error in few characters."""
+    return f"≤{scenes.FLOOR:.0e}" if value <= scenes.FLOOR else f"{value:.1e}".replace("e-0", "e-").replace("e+00", "")
+
+
+def draw_errors(axes: Axes, frame: pd.DataFrame, methods: list[str], clock: str) -> None:
+    """Draw one error of one task on two logarithmic axes."""
+    frame = frame[frame.method.isin(methods) & (frame.cost > 0)]
+    finite = frame.value[np.isfinite(frame.value)]
+    if finite.empty:
+        panels.note(axes, "no method has a curve on this task")
+        return
+    for method in methods:
+        panels.draw_curve(axes, frame[frame.method == method], method, clock, "value")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_ylim(0.6 * finite.min(), 1.7 * finite.max())
+    panels.log_axis(axes.xaxis)
+    if np.log10(finite.max() / finite.min()) < 2:
+        panels.log_axis(axes.yaxis)
+    else:
+        axes.yaxis.set_major_locator(LogLocator(numticks=5))
+        axes.yaxis.set_minor_formatter(NullFormatter())
