@@ -53,7 +53,6 @@ class Scene(Problem):
     has_picture = True
     depth: ClassVar[int] = 6  # most segments of a light path
     integrator: ClassVar[str] = "path"
-    pixel_filter: ClassVar[dict[str, Any]] = {"type": "box"}
     freeze: ClassVar[bool] = True  # record the rendering once and replay it (dr.freeze)
     differentiable: ClassVar[tuple[str, ...]] = ("prb", "prb_projective")
     exposure: ClassVar[float] = 1.0  # of the pictures that are shown
@@ -96,7 +95,7 @@ class Scene(Problem):
             "type": "hdrfilm",
             "width": width,
             "height": height,
-            "rfilter": self.pixel_filter,
+            "rfilter": {"type": "box"},
             "pixel_format": "rgb",
             "component_format": "float32",
             "sample_border": True,
