@@ -1,8 +1,9 @@
-"""Gauss–Newton on the smoothed picture: every pixel's slope from the same few renders, for one regularised step."""
+"""Gauss–Newton on the smoothed picture: every pixel's slope from the renders of many steps, for one damped step."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,6 +14,10 @@ from methods.base import Evaluation, Method, Space
 
 DAMPING_RANGE = (1e-6, 1e6)
 BISECTIONS = 60
+KEPT_DIMS = 512  # beyond, or for more slopes than this, none are kept from step to step
+KEPT_SLOPES = 2**26
+
+Criterion = Callable[[Tensor], Tensor]
 
 
 class GaussNewton(Method):
@@ -23,46 +28,65 @@ class GaussNewton(Method):
         J = ∂Q/∂θ ≈ mean D_k u_kᵀ/σ²,   gradient = Jᵀ ∂C/∂Q(Q̂),   A = Jᵀ (∂²C/∂Q²) J,
 
     the score function of Fischer & Ritschel 2023 (PRDPT, Eq. 3) kept per pixel, and the generalised Gauss–Newton matrix
-    (Schraudolph 2002) that a known criterion C gives for free. Nothing is ever of size pixels × pixels or
-    dim × pixels: ∂²C/∂Q² is multiplied with the n differences only, and with fewer pairs than dimensions the step is
-    taken in the span of the u_k. There J is J times the projector onto the span: (n/dim) of the mean above.
+    (Schraudolph 2002) that a known criterion C gives without a render. Nothing of size pixels × pixels is formed.
 
-    Variance: directions are orthogonal in blocks of at most dim (QR of Gaussian ones), the χ-distributed radii are
-    stratified over the pairs, and each u_k alone is still N(0, σ²I). ∂C/∂Q of a pair is taken at the mean of the other
-    pairs, so that the gradient does not descend the picture's variance. A stays with its own noise, which damps.
+    * Memory: J and Q̂ are exponential averages over steps, Q̂ carried along by J: Q̂ ← m (Q̂ + J Δθ) + (1 − m) Q̂_new.
+    * Significance: a pixel that a coordinate does not move has a slope of mean zero and variance E[D²]/σ² per pair. An
+      entry j of J with this squared standard error e² over all pairs in memory becomes j · max(0, 1 − s² e²/j²), the
+      non-negative garrote (Breiman 1995). Most pixels see few of many coordinates: this is what makes hundreds work.
+    * Without memory (m = 0, or too many dimensions for it), and with fewer pairs than dimensions, the step is taken in
+      the span of the u_k, with n × n matrices: J is J times the projector onto the span, n/dim of the mean above, and
+      ∂C/∂Q of a pair is taken at the mean of the other pairs, so that its product with D_k has no bias for squared
+      errors (elsewhere the bias is of order 1 over the pairs in memory).
+    * Variance: directions are orthogonal in blocks of at most dim (QR of Gaussian ones), the χ-distributed radii are
+      stratified over the pairs; each u_k alone is still N(0, σ²I).
 
-    The step solves (A + μ tr(A)/m I) p = −gradient in m = min(n, dim) coordinates, at most `reach` σ long per
-    coordinate. μ adapts to the ratio of actual to predicted decrease of C(Q̂), both from samples that are needed anyway;
-    a rise beyond twice its standard error (jackknife) takes θ back, for a shorter step from the stored system.
+    The step solves (A + μ tr(A)/m I) p = −gradient, at most `reach` σ long (rms per coordinate). μ adapts to the ratio
+    of actual to predicted decrease of C at the mean of each step's own renders; a rise beyond twice its standard error
+    (jackknife) takes θ back, for a shorter step from the system stored there.
     """
 
     needs = "picture"
-    grid = {"reach": (0.3, 1.0, 3.0), "sigma": (1.0, 3.0)}
+    grid = {"reach": (0.1, 0.3, 1.0), "sigma": (1.0, 3.0)}
 
     @classmethod
     def unsupported(cls, space: Space, **params: Any) -> str | None:
-        """Refuse fewer than two pairs: a slope of the criterion comes from the other pairs."""
+        """Refuse fewer than two pairs: their spread is what the noise is judged by."""
         if min(params.get("pairs", 2), space.max_batch // 2) < 2:
             return "the smoothed picture needs pairs ≥ 2 (and a batch of 4)"
         return None
 
     def setup(
-        self, reach: float = 1.0, sigma: float = 1.0, pairs: int = 4, damping: float = 1e-2, sigma_end: float = 0.1
+        self,
+        reach: float = 0.3,
+        sigma: float = 1.0,
+        pairs: int = 4,
+        memory: float = 0.8,
+        significance: float = 2.0,
+        damping: float = 1e-2,
+        sigma_end: float = 0.1,
     ) -> None:
-        """Spend 2·pairs renders per step; `damping` is the first μ; σ shrinks linearly to `sigma_end`·sigma."""
+        """Spend 2·pairs renders per step.
+
+        `memory` is m, `significance` s, `damping` the first μ; σ shrinks linearly to `sigma_end`·sigma.
+        """
         self.sigma, self.sigma_end, self.reach = sigma, sigma_end, reach
-        self.damping = damping
+        self.memory, self.significance, self.damping = memory, significance, damping
         self.pairs = max(2, min(pairs, self.space.max_batch // 2))
         self.theta = self.space.start.clone()
         self.used = 0
         self.offsets = torch.empty(0)
         self.directions = torch.empty(0)
-        self.origin = self.theta.clone()  # where the last step started, with what it was computed from:
-        self.value = math.inf  # C(Q̂) and its variance
-        self.variance = 0.0
-        self.predicted = 0.0
+        # In memory: J (dim, pixels), Q̂ and E[D²]/σ² (pixels,), where Q̂ was, and Σ of the pairs' squared weights.
+        self.steps = 0
+        self.slopes, self.smoothed, self.power = torch.empty(0), torch.empty(0), torch.empty(0)
+        self.place = self.theta.clone()
+        self.share = 0.0
+        # Where the last step started, and what it was computed from: C and its variance, the predicted decrease.
+        self.origin = self.theta.clone()
+        self.value, self.variance, self.predicted = math.inf, 0.0, 0.0
         self.system: dict[str, Tensor] = {}
-        self.returned = False
+        self.length, self.returned = 0.0, False
 
     @property
     def bandwidth(self) -> float:
@@ -76,7 +100,17 @@ class GaussNewton(Method):
         return self.theta + self.offsets
 
     def tell(self, z: Tensor, evaluation: Evaluation) -> None:
-        system, value, variance = self.measure(evaluation)
+        picture, criterion = evaluation.picture, evaluation.criterion
+        if picture is None or criterion is None:
+            raise ValueError("gauss_newton was told losses without pictures")
+        ahead, behind = picture.detach().unflatten(0, (2, -1))
+        even, odd = (ahead + behind) / 2, (ahead - behind) / 2  # (n, *picture)
+        value, variance = _jackknife(even, criterion)
+        kept = self.space.dim <= KEPT_DIMS and self.space.dim * odd[0].numel() <= KEPT_SLOPES
+        if len(odd) >= self.space.dim or (kept and self.memory > 0):
+            system = self.remember(even, odd, criterion)
+        else:
+            system = self.span(even, odd, criterion)
         self.used += len(z)
         if self._worse(value, variance):
             self.theta, self.returned = self.origin.clone(), True
@@ -89,39 +123,47 @@ class GaussNewton(Method):
         """Return θ."""
         return self.theta.clone()
 
-    def measure(self, evaluation: Evaluation) -> tuple[dict[str, Tensor], float, float]:
-        """Return the normal equations (basis (m, dim), gradient (m,), matrix (m, m)), C(Q̂) and its variance."""
-        picture, criterion = evaluation.picture, evaluation.criterion
-        if picture is None or criterion is None:
-            raise ValueError("gauss_newton was told losses without pictures")
-        ahead, behind = picture.detach().unflatten(0, (2, -1))
-        even, odd = (ahead + behind) / 2, (ahead - behind) / 2  # (n, *picture)
+    def remember(self, even: Tensor, odd: Tensor, criterion: Criterion) -> dict[str, Tensor]:
+        """Take the pairs' even and odd parts (n, *picture) into memory and return the normal equations in θ."""
+        n, shape = len(odd), odd.shape[1:]
+        slopes = self.offsets[:n].T @ odd.flatten(1) / (n * self.bandwidth**2)
+        smoothed = even.mean(0).flatten()
+        power = odd.flatten(1).square().mean(0) / self.bandwidth**2
+        share = 1 / n
+        self.steps += 1
+        if self.steps > 1:  # weights as of an average of all steps at first (Adam's bias correction)
+            keep = (self.memory - self.memory**self.steps) / (1 - self.memory**self.steps)
+            carried = self.smoothed + (self.theta - self.place) @ self.significant()
+            slopes = keep * self.slopes + (1 - keep) * slopes
+            smoothed = keep * carried + (1 - keep) * smoothed
+            power = keep * self.power + (1 - keep) * power
+            share = keep**2 * self.share + (1 - keep) ** 2 * share
+        self.slopes, self.smoothed, self.power, self.share = slopes, smoothed, power, share
+        self.place = self.theta.clone()
+        slopes = self.significant()
+        slope, curved = _differentiate(criterion, smoothed.view(shape), slopes.view(-1, *shape))
+        self.gradient = slopes @ slope.flatten()
+        basis = torch.eye(self.space.dim, device=slopes.device, dtype=slopes.dtype)
+        return _normal_equations(basis, self.gradient, slopes @ curved.flatten(1).T)
+
+    def significant(self) -> Tensor:
+        """Return J (dim, pixels) with what may be noise taken out."""
+        noise = self.significance**2 * self.share * self.power
+        return self.slopes * (1 - noise / self.slopes.square().clamp_min(1e-30)).clamp_min(0)
+
+    def span(self, even: Tensor, odd: Tensor, criterion: Criterion) -> dict[str, Tensor]:
+        """Return the normal equations in a, θ + Σ a_k q_k, q_k the directions: ∂Q/∂a_k ≈ D_k r_k/(σ² dim)."""
         n, dim = len(odd), self.space.dim
-        smoothed = even.mean(0, keepdim=True)
+        others = (even.sum(0) - even) / (n - 1)
         with torch.enable_grad():
-            others = ((n * smoothed - even) / (n - 1)).requires_grad_(True)
-            values = criterion(others)
-            (slopes,) = torch.autograd.grad(values.sum(), others)
-            at = smoothed.requires_grad_(True)
-            value = criterion(at).sum()
-            (slope,) = torch.autograd.grad(value, at, create_graph=True)
-            curved = torch.stack([_product(slope, at, one) for one in odd])  # ∂²C/∂Q² D_k
-        variance = (n - 1) * values.detach().double().var(correction=0)
-        odd, curved, slopes = (part.flatten(1) for part in (odd, curved, slopes))
-        offsets = self.offsets[:n] / self.bandwidth**2
-        along = (odd * slopes).sum(1)  # ⟨∂C/∂Q, D_k⟩
-        between = odd @ curved.T
-        self.gradient = along @ offsets / n
-        if n >= dim:
-            basis = torch.eye(dim, device=offsets.device, dtype=offsets.dtype)
-            gradient, weights = self.gradient, offsets / n
-            matrix = weights.T @ between @ weights
-        else:  # in the coordinates a of Σ a_k q_k, q_k the directions: ∂Q/∂a_k ≈ r_k D_k/(σ² dim)
-            basis = self.directions
-            weights = offsets.norm(dim=1) / dim
-            gradient, matrix = weights * along, weights[:, None] * between * weights
-        system = {"basis": basis, "gradient": gradient.double(), "matrix": ((matrix + matrix.T) / 2).double()}
-        return system, float(value.detach()), float(variance)
+            others.requires_grad_(True)
+            (slopes,) = torch.autograd.grad(criterion(others).sum(), others)
+        _, curved = _differentiate(criterion, even.mean(0), odd)
+        along = (odd * slopes).flatten(1).sum(1)  # ⟨∂C/∂Q, D_k⟩
+        self.gradient = along @ self.offsets[:n] / (n * self.bandwidth**2)
+        weights = self.offsets[:n].norm(dim=1) / (dim * self.bandwidth**2)
+        matrix = weights[:, None] * (odd.flatten(1) @ curved.flatten(1).T) * weights
+        return _normal_equations(self.directions, weights * along, matrix)
 
     def _worse(self, value: float, variance: float) -> bool:
         """Adapt the damping to what the last step brought; return whether to take it back."""
@@ -148,10 +190,13 @@ class GaussNewton(Method):
         """Move θ from where the stored system was measured."""
         basis, gradient, matrix = (self.system[key] for key in ("basis", "gradient", "matrix"))
         longest = self.reach * self.bandwidth * math.sqrt(len(gradient))
+        if self.returned:
+            longest = min(longest, self.length / 2)
         step = solve(matrix, gradient, self.damping)
         length = float(step.norm())
         if length > longest:
             step = step * (longest / length)
+        self.length = min(length, longest)
         self.predicted = float(-(gradient @ step + step @ matrix @ step / 2))
         self.theta = self.space.project(self.origin + step.to(basis.dtype) @ basis)
 
@@ -170,12 +215,27 @@ class GaussNewton(Method):
         return chi_quantile((order + uniform) / n, self.space.dim).to(self.space.start.dtype)
 
 
-def _product(slope: Tensor, at: Tensor, direction: Tensor) -> Tensor:
-    """Return the derivative of `slope` along `direction`, by a second backward pass; zero for a linear criterion."""
-    if not slope.requires_grad:
-        return torch.zeros_like(direction)
-    (product,) = torch.autograd.grad((slope[0] * direction).sum(), at, retain_graph=True, allow_unused=True)
-    return torch.zeros_like(direction) if product is None else product[0]
+def _jackknife(even: Tensor, criterion: Criterion) -> tuple[float, float]:
+    """Return C at the mean of n pictures (n, *picture) and its variance."""
+    n = len(even)
+    without = criterion((even.sum(0) - even) / (n - 1)).double()
+    return float(criterion(even.mean(0, keepdim=True))), float((n - 1) * without.var(correction=0))
+
+
+def _differentiate(criterion: Criterion, at: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+    """Return ∂C/∂Q at a picture and ∂²C/∂Q² times each of n directions (n, *picture); zero for a linear criterion."""
+    with torch.enable_grad():
+        at = at[None].detach().requires_grad_(True)
+        (slope,) = torch.autograd.grad(criterion(at).sum(), at, create_graph=True)
+        curved = None
+        if slope.requires_grad:
+            (curved,) = torch.autograd.grad(slope, at, directions[:, None], is_grads_batched=True, allow_unused=True)
+    return slope.detach()[0], torch.zeros_like(directions) if curved is None else curved[:, 0]
+
+
+def _normal_equations(basis: Tensor, gradient: Tensor, matrix: Tensor) -> dict[str, Tensor]:
+    """Pack coordinates (m, dim), gradient (m,) and Gauss–Newton matrix (m, m), made symmetric."""
+    return {"basis": basis, "gradient": gradient.double(), "matrix": ((matrix + matrix.T) / 2).double()}
 
 
 def chi_quantile(probability: Tensor, dim: int) -> Tensor:

@@ -14,7 +14,7 @@ from methods.base import Evaluation, Method, Space
 
 GRADIENT_MASS = math.sqrt(2 / math.pi)  # E|ε|, ε ~ N(0, 1): the mass of |∂κ₁| in units of 1/σ
 HESSIAN_MASS = 4 * math.exp(-0.5) / math.sqrt(2 * math.pi)  # E|ε² − 1|: the mass of |∂²κ₁| in units of 1/σ²
-CG_STEPS = 20  # truncation; exact in fewer dimensions
+CG_STEPS, RESIDUAL = 20, 1e-3  # truncation; products cost no evaluation
 BISECTIONS = 60
 
 
@@ -54,7 +54,7 @@ class SmoothedNewton(Method):
 
     def setup(
         self,
-        radius: float = 0.3,
+        radius: float = 1.0,
         sigma: float = 1.0,
         pairs: int = 4,
         hessian: Literal["hvp", "diagonal"] = "hvp",
@@ -162,7 +162,7 @@ def steihaug(gradient: Tensor, product: Callable[[Tensor], Tensor], radius: floa
     step = torch.zeros_like(gradient)
     residual, direction = gradient, -gradient
     square = residual @ residual
-    tolerance = min(0.5, float(square) ** 0.25) ** 2 * square
+    tolerance = RESIDUAL**2 * square
     for _ in range(min(len(gradient), CG_STEPS)):
         if not square > 0:
             break
