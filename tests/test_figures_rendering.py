@@ -1,14 +1,12 @@
 """The figures of rendered scenes, drawn from tables made by hand."""
 
-import json
-
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 from figure_checks import assert_every_panel_shows_something, assert_nothing_is_cut_off, words
 from matplotlib.colors import to_hex
-from tables_by_hand import make_curve, make_run, make_tasks
+from scenes_by_hand import METHODS, START, TARGET, loss, make_folder
 
 from benchmarks.harness.errors import UsageError
 from workflow.figures import figure
@@ -16,90 +14,9 @@ from workflow.figures.__main__ import make
 from workflow.figures.rendering import CLOCKS, METRICS
 from workflow.figures.style import look, use_style
 from workflow.figures.tables import Tables
-from workflow.tables.reproduction import PAPER, make_reproduction
-from workflow.tables.scene_landscape import frame
-from workflow.tables.schema import check
 
 mpl.use("agg")
 NAMES = ["scenes", "landscape", "rendering", "reproduction"]
-TASKS = {  # label → problem, dimensions
-    "cup": ("cup", 1),
-    "sphere_apart": ("sphere", 1),
-    "sphere_overlap": ("sphere", 1),
-    "shadows": ("shadows", 2),
-    "sort": ("sort", 150),
-}
-METHODS = {  # label → file, parameters, image MSE at the end of replicates 0, 1 and 2
-    "adam_prb": ("adam", {"source": "prb"}, [0.9, 0.8, 0.9]),
-    "adam_projective": ("adam", {"source": "prb_projective"}, [0.1, 0.2, 0.1]),
-    "adam_softras": ("adam", {"source": "softras"}, [0.3, 0.3, 0.4]),
-    "prdpt": ("prdpt", {"pairs": 1}, [1e-5, 2e-5, 4e-5]),
-    "prdpt_exact": ("prdpt", {"pairs": 1, "estimator": "exact"}, [1e-5, 1e-5, 1e-5]),
-    "prdpt_diff": ("prdpt_diff", {"pairs": 2}, [0.5, 0.6, 0.7]),
-    "cma_es": ("cma_es", {}, [1e-6, 1e-6, 0.0]),
-    "random_search": ("random_search", {}, [0.05, 0.02, 0.01]),
-    "nelder_mead": ("nelder_mead", {}, [1.0, 1.0, 1.0]),
-}
-START, TARGET = 2.0, -1.0
-
-
-def make_folder(folder):
-    """Write the tables of a suite in which nobody ran nelder_mead on `sort`, and κ∂P broke down on `cup`."""
-    tasks = pd.concat(
-        make_tasks(label, problem=f"rendering.{problem}", family="rendering", dim=dim,
-                   params=json.dumps({"case": label.partition("_")[2]} if problem == "sphere" else {}))
-        for label, (problem, dim) in TASKS.items()
-    )  # fmt: skip
-    runs, curves = [], []
-    for task, (_, dim) in TASKS.items():
-        for method, (algorithm, params, ends) in METHODS.items():
-            if (task, method) == ("sort", "nelder_mead"):
-                continue
-            for seed, end in enumerate(ends):
-                broken = (task, method) == ("cup", "prdpt_diff")
-                status = {"status": "diverged", "cost": 20.0} if broken else {}
-                grads = 500 if algorithm in ("adam", "prdpt_diff") else 0
-                facts = {"algorithm": algorithm, "params": json.dumps(params), "dim": dim, "n_grads": grads, **status}
-                run = make_run(task, method, seed, np.nan if broken else end, **facts)
-                runs.append(run)
-                costs = (0, 10) if broken else (0, 10, 100, 1000)
-                for metric, last in (("loss", end), ("image_mse", end), ("parameter_mse", 10 * end)):
-                    curves += make_curve(run, [(c, max(last, 1.0 - c / 200)) for c in costs], metric)
-                for axis in range(dim if dim <= 2 else 0):
-                    way = [(c, START + (TARGET + end - START) * c / 1000 + 0.1 * axis) for c in costs]
-                    curves += make_curve(run, way, f"z_{axis}")
-    runs, curves = pd.DataFrame(runs), pd.DataFrame(curves)
-    tasks.to_csv(folder / "tasks.csv", index=False)
-    runs.to_parquet(folder / "runs.parquet", index=False)
-    curves.to_parquet(folder / "curves.parquet", index=False)
-    scores = runs[["task", "method"]].drop_duplicates()
-    scores.assign(oracle=scores.method.str.match("adam|prdpt_diff")).to_csv(folder / "scores.csv", index=False)
-    make_reproduction(tasks, runs, curves).to_csv(folder / "reproduction.csv", index=False)
-    make_landscapes().to_parquet(folder / "scene_landscape.parquet", index=False)
-    picture = np.linspace(0, 255, 12 * 16 * 3).reshape(12, 16, 3).astype(np.uint8)
-    names = ["start", "target", *(label for label in METHODS if label != "nelder_mead")]
-    np.savez(folder / "pictures.npz", **{f"{task}/{name}": picture for task in TASKS for name in names})
-
-
-def loss(*z):
-    """A bowl around the target."""
-    return sum((axis - TARGET) ** 2 for axis in z)
-
-
-def make_landscapes():
-    """The bowl in one and two dimensions; smoothed, it is the same and σ² per dimension."""
-    tables = []
-    for task, (_, dim) in TASKS.items():
-        if dim > 2:
-            continue
-        grid = np.meshgrid(*[np.linspace(-3, 4, 29)] * dim, indexing="ij")
-        parts = [frame(grid, "loss", loss(*grid))]
-        parts += [frame(grid, "smoothed", loss(*grid) + dim * sigma**2, sigma) for sigma in (0.5, 1.0, 2.0)]
-        for kind, place in (("start", START), ("target", TARGET)):
-            at = [np.array(place)] * dim
-            parts.append(frame(at, kind, loss(*at)))
-        tables.append(pd.concat(parts).assign(task=task))
-    return check(pd.concat(tables, ignore_index=True), "scene_landscape")
 
 
 @pytest.fixture(scope="module")
@@ -259,56 +176,3 @@ def test_reproduction_shows_papers_numbers_hollow_and_ours_filled(folder):
     assert sorted(line.get_xdata()[0] for line in hollow) == pytest.approx([4.92e-6, 4.75e-4, 5.49e-3, 0.366])
     assert markers_of(left, "prdpt")[-1] == pytest.approx([2e-5, 2])
     assert "×" in words(shown)  # κ∂P broke down there
-
-
-def test_facts_of_the_paper():
-    paper = pd.read_csv(PAPER).set_index(["problem", "approach"])
-    assert len(paper) == 22
-    assert paper.source.notna().all()
-    seconds = paper.seconds.unstack("approach")
-    assert (seconds.mitsuba_ad / seconds.prdpt).median() == pytest.approx(8, abs=3)  # "8× faster per iteration"
-    errors = paper.image_mse.unstack("approach")
-    assert (errors.prdpt < errors.mitsuba_ad).all()
-
-
-def test_measured_numbers_of_the_reproduction(folder):
-    table = pd.read_csv(folder / "reproduction.csv").set_index(["task", "approach", "method"])
-    assert set(table.index.get_level_values("task")) == {"cup", "shadows", "sort"}
-    ours = table.loc[("shadows", "prdpt", "prdpt")]
-    assert ours.image_mse == pytest.approx(2e-5)
-    assert (ours.image_mse_low, ours.image_mse_high) == pytest.approx((1e-5, 4e-5))
-    assert ours.parameter_mse == pytest.approx(2e-4)
-    assert ours.iterations == 500  # 1,000 renders in pairs
-    assert ours.seconds == pytest.approx(3.5 / 500)
-    gradient = table.loc[("shadows", "mitsuba_ad", "adam_projective")]
-    assert gradient.seconds == pytest.approx(3.5 / 1000)
-    assert gradient.ratio == pytest.approx(0.5)
-    assert gradient.ratio_paper == pytest.approx(16)
-    assert ("shadows", "soft_rasterizer", "adam_softras") in table.index
-    assert "prdpt_exact" not in table.index.get_level_values("method")
-    broken = table.loc[("cup", "prdpt_diff", "prdpt_diff")]
-    assert broken.n_ok == 0
-    assert np.isnan(broken.image_mse)
-
-
-def test_reproduction_of_what_was_not_run_and_of_other_suites(folder):
-    tasks = pd.read_csv(folder / "tasks.csv")
-    runs, curves = (pd.read_parquet(folder / f"{name}.parquet") for name in ("runs", "curves"))
-    less = make_reproduction(tasks, runs[runs.algorithm != "prdpt"], curves)
-    row = less[(less.task == "cup") & (less.approach == "prdpt")].iloc[0]
-    assert pd.isna(row.method)
-    assert row.image_mse_paper == pytest.approx(4.92e-6)
-    assert less.ratio.isna().all()
-    none = make_reproduction(make_tasks("bowl"), runs.head(0), curves.head(0))
-    assert len(none) == 0
-    assert "ratio" in none
-
-
-def test_a_run_that_broke_down_is_the_worst_of_its_seeds(folder):
-    tasks = pd.read_csv(folder / "tasks.csv")
-    runs, curves = (pd.read_parquet(folder / f"{name}.parquet") for name in ("runs", "curves"))
-    spoilt = (runs.task == "cup") & (runs.method == "prdpt") & (runs.seed == 0)
-    runs.loc[spoilt, "status"] = "diverged"
-    table = make_reproduction(tasks, runs, curves).set_index(["task", "method"])
-    assert table.loc[("cup", "prdpt")].image_mse == pytest.approx(4e-5)
-    assert np.isinf(table.loc[("cup", "prdpt")].image_mse_high)
