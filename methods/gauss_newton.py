@@ -36,8 +36,8 @@ class GaussNewton(Method):
       non-negative garrote (Breiman 1995). Most pixels see few of many coordinates: this is what makes hundreds work.
     * Without memory (m = 0, or too many dimensions for it), and with fewer pairs than dimensions, the step is taken in
       the span of the u_k, with n × n matrices: J is J times the projector onto the span, n/dim of the mean above, and
-      ∂C/∂Q of a pair is taken at the mean of the other pairs, so that its product with D_k has no bias for squared
-      errors (elsewhere the bias is of order 1 over the pairs in memory).
+      ∂C/∂Q of a pair is taken at the mean of the other pairs, which takes most of the bias out of its product with D_k
+      (elsewhere that bias is of order 1 over the pairs in memory).
     * Variance: directions are orthogonal in blocks of at most dim (QR of Gaussian ones), the χ-distributed radii are
       stratified over the pairs; each u_k alone is still N(0, σ²I).
 
