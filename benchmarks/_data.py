@@ -15,6 +15,7 @@ from benchmarks.harness.errors import UsageError, unknown
 
 MIRROR, CACHE = "BEYOND_GD_DATA_MIRROR", "BEYOND_GD_DATA"
 MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist"
+NBRDF = "https://github.com/asztr/Neural-BRDF/raw/2c1f3ebf7c97d0a8ef133ba42cc56afc4c2fb75a/data"
 FILES = {  # name → (address, SHA-256)
     "t10k-images-idx3-ubyte.gz": (
         f"{MNIST}/t10k-images-idx3-ubyte.gz",
@@ -23,6 +24,10 @@ FILES = {  # name → (address, SHA-256)
     "t10k-labels-idx1-ubyte.gz": (
         f"{MNIST}/t10k-labels-idx1-ubyte.gz",
         "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+    ),
+    "merl_nbrdf.zip": (
+        f"{NBRDF}/merl_nbrdf.zip",
+        "d1678c0cc5059f315d3d3284f36f3082787474106d72e3cae41fbad76d8f271a",
     ),
 }
 

@@ -11,6 +11,7 @@ import yaml
 
 from benchmarks.harness.errors import UsageError, unknown
 from benchmarks.harness.parameters import check
+from benchmarks.harness.sources import FAMILIES
 from workflow.figures import names as figure_names
 from workflow.signature import options_of, setup_of
 
@@ -24,7 +25,9 @@ SCHEMA = ROOT / "workflow" / "schemas" / "suite.schema.yaml"
 def task_names() -> list[str]:
     """Return `world.task` for every file in a world of `benchmarks/` (the registry's rule, without its imports)."""
     files = (ROOT / "benchmarks").glob("*/*.py")
-    return sorted(f"{f.parent.name}.{f.stem}" for f in files if f.parent.name != "harness" and f.stem[0] != "_")
+    return sorted(
+        f"{f.parent.name}.{f.stem}" for f in files if f.parent.name not in ("harness", FAMILIES) and f.stem[0] != "_"
+    )
 
 
 def method_names() -> list[str]:

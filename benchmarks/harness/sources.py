@@ -12,6 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("benchmarks", "methods", "workflow")
+FAMILIES = "appearance"  # the folder of benchmarks/ that holds families for meta-learning, not tasks
 
 
 def _file(module: str) -> Path | None:

@@ -1,0 +1,1 @@
+"""Families of appearance tasks for meta-learning: one family = one file."""

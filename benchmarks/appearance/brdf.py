@@ -1,0 +1,138 @@
+"""BRDFs: how a material reflects light from one direction into another, fitted by a network of 675 weights."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from benchmarks.appearance import _analytic, _nbrdf
+from benchmarks.appearance._directions import cosines, draw
+from benchmarks.appearance._sphere import Sphere
+from benchmarks.harness.family import Family, split_members
+from benchmarks.harness.parameters import at_least
+from benchmarks.harness.seeds import derive
+from methods.meta.base import Batch
+
+CHECKED = 8192  # directions at which metrics compare
+
+
+class Brdf(Family):
+    """Members are materials; a sample is a pair of directions with the material's reflectance there."""
+
+    provenance = "paper"
+    source = (
+        "Fischer & Ritschel 2022 (Metappearance), BRDF: NBRDF network 6-21-21-3 (Sztrajman et al. 2021), directions "
+        "uniform in Rusinkiewicz angles, mean absolute difference of log(1 + cos θ f), 10 steps of 512 samples. Ours: "
+        "analytic materials by default; with `members: merl` the 100 measured materials of Matusik et al. 2003 as the "
+        "NBRDF networks that Sztrajman et al. fitted to them, so that the model can represent them exactly; directions "
+        "below the horizon are rejected; the sphere with three distant lights"
+    )
+    metric = "log_l1"
+
+    def setup(
+        self,
+        members: Literal["analytic", "merl"] = "analytic",
+        train: int = 256,
+        validation: int = 16,
+        test: int = 32,
+        samples: int = 512,
+        pixels: int = 64,
+    ) -> None:
+        """Split the materials into so many for each purpose.
+
+        Args:
+            members: `merl` downloads 0.5 MB, and takes e.g. train 68, validation 12, test 20.
+            samples: pairs of directions per gradient step.
+            pixels: width of the sphere's picture.
+        """
+        at_least(1, "appearance.brdf", samples=samples)
+        at_least(16, "appearance.brdf", pixels=pixels)
+        self.n_weights, self.samples, self.steps = _nbrdf.N_WEIGHTS, samples, 10
+        generator = torch.Generator().manual_seed(derive("appearance.brdf", "materials"))
+        if members == "merl":
+            self.names, networks = _nbrdf.merl()
+            self.networks, self.materials = networks.to(self.device), None
+        else:
+            count = train + validation + test
+            drawn = _analytic.draw_materials(max(count, 0), generator)
+            self.names = [f"{_analytic.MODELS[model].__name__}-{i}" for i, model in enumerate(drawn.model.tolist())]
+            self.networks, self.materials = None, drawn
+        self.split = split_members(len(self.names), train, validation, test, "appearance.brdf")
+        self.sphere = Sphere(pixels, self.device)
+        checked = draw(CHECKED, torch.Generator().manual_seed(derive("appearance.brdf", "metrics")))
+        self.checked = tuple(vectors.to(self.device) for vectors in checked)
+
+    def initial(self, count: int, generator: torch.Generator) -> Tensor:
+        return _nbrdf.initial(count, generator).to(self.device)
+
+    def reference(self, members: Tensor, half: Tensor, difference: Tensor) -> Tensor:
+        """Return the members' BRDFs (tasks, n, 3) in 1/sr at vectors (tasks, n, 3)."""
+        if self.networks is not None:
+            vectors = torch.cat([half, difference], -1)
+            return _nbrdf.evaluate(self.networks[members.to(self.device)], vectors).clamp_min(0)
+        return _analytic.evaluate(self.materials[members], half, difference)
+
+    def sample(self, members: Tensor, n: int, generator: torch.Generator) -> Batch:
+        half, difference = (
+            vectors.to(self.device).view(len(members), n, 3) for vectors in draw(len(members) * n, generator)
+        )
+        return self._batch(members, half, difference)
+
+    def _batch(self, members: Tensor, half: Tensor, difference: Tensor) -> Batch:
+        cosine = cosines(half, difference)[0][..., None]
+        target = torch.log1p(cosine * self.reference(members, half, difference))
+        return {"vectors": torch.cat([half, difference], -1), "cosine": cosine, "target": target}
+
+    def loss(self, weights: Tensor, batch: Batch) -> Tensor:
+        return (self._logarithm(weights, batch) - batch["target"]).abs().mean((1, 2))
+
+    @staticmethod
+    def _logarithm(weights: Tensor, batch: Batch) -> Tensor:
+        return torch.log1p(batch["cosine"] * _nbrdf.evaluate(weights, batch["vectors"]))
+
+    @torch.no_grad()
+    def metrics(self, weights: Tensor, members: Tensor) -> dict[str, Tensor]:
+        """Return log_l1, mae (of cos θ f, in 1/sr) at unseen directions; psnr (dB) and dssim of the sphere."""
+        batch = self._batch(members, *(vectors.expand(len(members), -1, -1) for vectors in self.checked))
+        logarithm = self._logarithm(weights, batch)
+        shown, wanted = self._pictures(weights), self._reference_pictures(members)
+        error = (shown - wanted).square().mean((1, 2, 3))
+        return {
+            "log_l1": (logarithm - batch["target"]).abs().mean((1, 2)),
+            "mae": (logarithm.expm1() - batch["target"].expm1()).abs().mean((1, 2)),
+            "psnr": -10 * error.clamp_min(1e-12).log10(),
+            "dssim": dssim(shown, wanted),
+        }
+
+    def _pictures(self, weights: Tensor) -> Tensor:
+        return self.sphere.render(
+            lambda half, difference: _nbrdf.evaluate(
+                weights, torch.cat([half, difference], -1).expand(len(weights), -1, -1)
+            )
+        )
+
+    def _reference_pictures(self, members: Tensor) -> Tensor:
+        return self.sphere.render(
+            lambda half, difference: self.reference(
+                members, half.expand(len(members), -1, -1), difference.expand(len(members), -1, -1)
+            )
+        )
+
+    @torch.no_grad()
+    def picture(self, weights: Tensor, member: int) -> Tensor:
+        return self._pictures(weights[None])[0]
+
+    @torch.no_grad()
+    def reference_picture(self, member: int) -> Tensor:
+        return self._reference_pictures(torch.tensor([member]))[0]
+
+
+def dssim(shown: Tensor, wanted: Tensor) -> Tensor:
+    """Return (1 − SSIM) / 2 of pictures (n, h, w, 3) in [0, 1], (n,)."""
+    from skimage.metrics import structural_similarity
+
+    pairs = zip(shown.cpu().numpy(), wanted.cpu().numpy(), strict=True)
+    values = [structural_similarity(*pair, channel_axis=2, data_range=1.0) for pair in pairs]
+    return (1 - torch.tensor(values)) / 2

@@ -1,0 +1,29 @@
+"""Finetune: the general network, then Adam on the new member."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from methods.meta._adam import adam
+from methods.meta.base import Update
+from methods.meta.general import General
+
+
+class Finetune(General):
+    """General + k Adam steps. Source: Fischer & Ritschel 2022, the paradigm "finetune"."""
+
+    def setup(
+        self,
+        lr: float = 0.01,
+        decay: bool = False,
+        tasks_per_step: int = 4,
+        steps_per_task: int = 11,
+        outer_rate: float = 5e-3,
+    ) -> None:
+        """Adapt with step size `lr`, with `decay` falling linearly to zero over the steps; train as `General` does."""
+        super().setup(tasks_per_step, steps_per_task, outer_rate)
+        self.lr = lr
+        self.decay = decay
+
+    def rule(self, learned: dict[str, Tensor], steps: int) -> Update:
+        return adam(self.lr, steps if self.decay else 0)

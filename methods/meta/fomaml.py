@@ -1,0 +1,25 @@
+"""FOMAML: MAML that takes the gradients of the inner loop as constants."""
+
+from __future__ import annotations
+
+from methods.meta._descent import Learn, MetaDescent
+
+
+class Fomaml(MetaDescent):
+    """First-order meta-gradient: that of the start is the outer loss's gradient at the adapted weights.
+
+    Source: Finn et al. 2017 (sec. 5.2). The learned step sizes receive −Σ exp(a) ∘ g ∘ ∂L/∂θ over inner gradients g.
+    """
+
+    first_order = True
+
+    def setup(
+        self,
+        learn: Learn = "both",
+        inner_rate: float = 0.1,
+        inner_steps: int = 10,
+        tasks_per_step: int = 4,
+        outer_rate: float = 5e-3,
+    ) -> None:
+        """See `MetaDescent.describe` for the parameters."""
+        self.describe(learn, inner_rate, inner_steps, tasks_per_step, outer_rate)

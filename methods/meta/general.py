@@ -1,0 +1,39 @@
+"""General: one network fitted to all training members at once, used as it is."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from methods.meta.base import Learner, Tasks, Update, draw_members
+
+
+class General(Learner):
+    """Adam on the mean loss over training members; adaptation changes nothing.
+
+    The model has no input that tells members apart, so this is the best compromise between them.
+
+    Source: Fischer & Ritschel 2022, the paradigm "general".
+    """
+
+    def setup(self, tasks_per_step: int = 4, steps_per_task: int = 11, outer_rate: float = 5e-3) -> None:
+        """Each outer step sees `tasks_per_step` members with `steps_per_task` batches each: as many as MAML's."""
+        self.tasks_per_step = tasks_per_step
+        self.steps_per_task = steps_per_task
+        self.outer_rate = outer_rate
+
+    def begin(self, tasks: Tasks, generator: torch.Generator) -> dict[str, Tensor]:
+        return {"start": tasks.initial(1, generator)[0]}
+
+    def outer_step(self, learned: dict[str, Tensor], tasks: Tasks, generator: torch.Generator) -> tuple[float, int]:
+        members = draw_members(tasks, self.tasks_per_step, generator)
+        samples = self.steps_per_task * tasks.samples
+        loss = tasks.loss(learned["start"].expand(len(members), -1), tasks.sample(members, samples, generator)).mean()
+        (learned["start"].grad,) = torch.autograd.grad(loss, learned["start"])
+        return float(loss.detach()), len(members) * samples
+
+    def start(self, learned: dict[str, Tensor], tasks: Tasks, count: int, generator: torch.Generator) -> Tensor:
+        return learned["start"].expand(count, -1).clone()
+
+    def rule(self, learned: dict[str, Tensor], steps: int) -> Update:
+        return lambda weights, gradient, step: weights
