@@ -33,14 +33,16 @@ class SmoothedNewton(Method):
     Sampling:
 
     * `aggregate`: every sample serves every entry. One coordinate, drawn uniformly, follows the positivised derivative
-      of the 1-D kernel, the others κ itself, as in the paper; half of the samples follow |∂κ₁|, half |∂²κ₁|. Weighted
+      of the 1-D kernel, the others κ itself, as in the authors' public code; half of the samples follow |∂κ₁|, half |∂²κ₁|. Weighted
       by the density of the whole mixture (balance heuristic), so estimates are unbiased and no weight exceeds 2.
     * `kernel`: u from κ, w = 1.
 
-    Deviations: the paper averages each entry over samples of its own density and estimates gradient and Hessian from
-    separate samples; here the mixture serves both, and off-diagonal entries have no density of their own. Curvature is
-    exact to the samples, not a difference of gradients. The step is Steihaug's (1983) truncated conjugate gradient
-    within a trust region of fixed size, which also settles negative curvature; the baseline b is ours.
+    The paper's page and abstract name importance and aggregate sampling, Hessian-vector products and Newton-CG; how its
+    aggregate weights samples, and its settings, were not found there. The authors' early public code averages each
+    entry over samples of its own density and takes Hessian-vector products as differences of gradients. Ours: one
+    mixture that serves both derivatives, with no density of its own for off-diagonal entries; products from the kernel;
+    Steihaug's (1983) truncated conjugate gradient in a trust region of fixed size, which also settles negative
+    curvature; the baseline b; all default settings.
     """
 
     grid = {"radius": (0.1, 0.3, 1.0), "sigma": (1.0, 3.0)}
