@@ -12,6 +12,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from benchmarks.rendering import _shapes as shapes
 from benchmarks.rendering._mitsuba import backend
 from benchmarks.rendering._soft_gradient import SoftGradient
 from benchmarks.rendering._soft_raster import (
@@ -218,6 +219,18 @@ def test_a_hidden_handle_has_no_gradient_at_the_published_constants():
     assert torch.equal(gradients[:3], torch.zeros(3, 1))
     assert losses[:3].min() > 0
     assert gradients[3].abs() > 1e-3
+
+
+def test_tessellated_spheres_are_closed_and_face_outwards():
+    vertices, faces = shapes.icosphere(2)
+    assert (len(vertices), len(faces)) == (162, 320)
+    torch.testing.assert_close(vertices.norm(dim=1), torch.ones(162))
+    first, second, third = vertices[faces].double().unbind(1)
+    volumes = (torch.linalg.cross(first, second) * third).sum(1) / 6
+    assert volumes.min() > 0
+    assert 0.96 < float(volumes.sum()) / (4 / 3 * math.pi) < 1
+    edges = faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
+    assert len(edges.unique(dim=0)) == len(edges) == 2 * len(edges.sort(1).values.unique(dim=0))
 
 
 def test_gradients_have_names_in_an_order():

@@ -64,6 +64,12 @@ def mesh(name: str, vertices: Tensor, faces: Tensor, bsdf: dict[str, Any]) -> An
         return mi.load_dict({"type": "ply", "filename": file, "face_normals": True, "bsdf": bsdf})
 
 
+def placed(center: Tensor, radius: float) -> Tensor:
+    """Return the transform (4, 4) of the unit sphere to `center` (3,), differentiable in it."""
+    place = torch.diag(torch.tensor([radius, radius, radius, 1.0])).to(center)
+    return torch.cat([place[:, :3], torch.cat([center, center.new_ones(1)])[:, None]], 1)
+
+
 def rotation_y(angle: Tensor) -> Tensor:
     """Return the rotation (3, 3) about the vertical axis by `angle` (), in radians."""
     cos, sin, zero, one = angle.cos(), angle.sin(), torch.zeros_like(angle), torch.ones_like(angle)
@@ -100,6 +106,25 @@ def plane(half: float, cells: int) -> tuple[Tensor, Tensor]:
     axis = torch.linspace(-half, half, cells + 1)
     z, x = torch.meshgrid(axis, axis, indexing="ij")
     return torch.stack([x, torch.zeros_like(x), z], -1).view(-1, 3), _grid_faces(cells + 1, cells + 1, around=False)
+
+
+def icosphere(subdivisions: int) -> tuple[Tensor, Tensor]:
+    """Return vertices and faces of a unit sphere: an icosahedron, each triangle cut into four `subdivisions` times."""
+    golden = (1 + math.sqrt(5)) / 2
+    corners = torch.tensor([(0.0, a, b) for a in (-1.0, 1.0) for b in (-golden, golden)])
+    points = torch.cat([corners.roll(turn, 1) for turn in range(3)])
+    triples = torch.combinations(torch.arange(12), 3)
+    faces = triples[((points[triples] - points[triples.roll(1, 1)]).norm(dim=2) < 2.1).all(1)]  # edges are 2 long
+    for _ in range(subdivisions):
+        pairs = faces[:, [[0, 1], [1, 2], [2, 0]]].transpose(0, 1).reshape(-1, 2).sort(1).values
+        edges, index = pairs.unique(dim=0, return_inverse=True)
+        (i, j, k), (a, b, c) = faces.unbind(1), (index + len(points)).chunk(3)
+        points = torch.cat([points, points[edges].mean(1)])
+        faces = torch.cat([torch.stack(corner, 1) for corner in ((i, a, c), (a, j, b), (c, b, k), (a, b, c))])
+    points = points / points.norm(dim=1, keepdim=True)
+    first, second, third = points[faces].unbind(1)
+    inwards = (torch.linalg.cross(first, second) * third).sum(1) < 0
+    return points, torch.where(inwards[:, None], faces.flip(1), faces)
 
 
 def torus(major: float, minor: float, start: float, stop: float, rows: int = 17, columns: int = 10):
