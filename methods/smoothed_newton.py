@@ -33,8 +33,9 @@ class SmoothedNewton(Method):
     Sampling:
 
     * `aggregate`: every sample serves every entry. One coordinate, drawn uniformly, follows the positivised derivative
-      of the 1-D kernel, the others κ itself, as in the authors' public code; half of the samples follow |∂κ₁|, half |∂²κ₁|. Weighted
-      by the density of the whole mixture (balance heuristic), so estimates are unbiased and no weight exceeds 2.
+      of the 1-D kernel, the others κ itself, as in the authors' public code; half of the samples follow
+      |∂κ₁|, half |∂²κ₁|. Weighted by the density of the whole mixture (balance heuristic), so estimates are unbiased
+      and no weight exceeds 2.
     * `kernel`: u from κ, w = 1.
 
     The paper's page and abstract name importance and aggregate sampling, Hessian-vector products and Newton-CG; how its
