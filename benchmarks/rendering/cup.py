@@ -43,7 +43,7 @@ class Cup(Scene):
         self.scale = SIGMA
         self.reference = torch.tensor([TARGET / SIGMA])
         self.begin = torch.tensor([(TARGET + math.pi) / SIGMA])
-        self.handle, self.faces = shapes.torus(0.48, 0.13, start=-90, stop=90)
+        self.handle, self.faces = shapes.torus(0.48, 0.13, start=-90, stop=90, rows=11, columns=8)
         self.body = shapes.cup(RADIUS, HEIGHT, thickness=0.08)
         self.ground = shapes.plane(FLOOR, cells=12)
         self.build(width, height, spp, random_numbers, comparison)
