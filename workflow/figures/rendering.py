@@ -113,7 +113,9 @@ def draw_row(
 
 def error_text(value: float) -> str:
     """Return an error in few characters."""
-    return f"≤{scenes.FLOOR:.0e}" if value <= scenes.FLOOR else f"{value:.1e}".replace("e-0", "e-").replace("e+00", "")
+    if value <= scenes.FLOOR:
+        return f"≤{scenes.FLOOR:.0e}".replace("e-0", "e-")
+    return f"{value:.2g}" if value >= 0.01 else f"{value:.1e}".replace("e-0", "e-")
 
 
 def draw_errors(axes: Axes, frame: pd.DataFrame, methods: list[str], clock: str) -> None:
