@@ -43,11 +43,8 @@ def evaluate(weights: Tensor, vectors: Tensor) -> Tensor:
 
 def initial(count: int, generator: torch.Generator) -> Tensor:
     """Return so many random initialisations (count, 675): weights uniform in ±.05, biases zero, as published."""
-    parts = []
-    for fan_in, out in SHAPES:
-        parts.append((2 * torch.rand(count, fan_in * out, generator=generator) - 1) * START)
-        parts.append(torch.zeros(count, out))
-    return torch.cat(parts, 1)
+    is_bias = torch.cat([torch.arange((fan_in + 1) * out) >= fan_in * out for fan_in, out in SHAPES])
+    return ((2 * torch.rand(count, N_WEIGHTS, generator=generator) - 1) * START).masked_fill(is_bias, 0)
 
 
 def read_archive(path: Path) -> tuple[list[str], Tensor]:

@@ -1,0 +1,82 @@
+"""Learned schedule: Meta-SGD whose step sizes fall, so that descent goes on after the last trained step."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from methods.meta._descent import MetaDescent
+from methods.meta.base import Tasks, Update, draw_members, split
+
+TIME, POWER = 10.0, 0.5  # where τ and p begin
+MOMENTUM = 0.5  # where β begins
+EPSILON = 1e-8
+
+
+class LearnedSchedule(MetaDescent):
+    """v ← β v + g / √⟨g²⟩, θ ← θ − exp(a) (1 + t/τ)⁻ᵖ v at step t; a, β, p are learned per weight, τ for all of them.
+
+    g is the gradient and ⟨g²⟩ its mean square over the steps so far, per weight, as in Adam: one step size then suits
+    members whose gradients differ in size. A constant step size leaves the weights jumping about the optimum, because
+    the gradient of an absolute difference does not shrink there; the sum of a falling power law goes on while its jumps
+    die out (Robbins & Monro 1951), and it needs no parameters for steps that training never took. Trained on the mean
+    loss over the last three quarters of the steps (cf. the multi-step loss of Antoniou et al. 2019), first order.
+
+    Source: ours.
+    """
+
+    first_order = True
+
+    def setup(
+        self,
+        inner_rate: float = 0.01,
+        inner_steps: int = 20,
+        tasks_per_step: int = 4,
+        outer_rate: float = 5e-3,
+    ) -> None:
+        """See `MetaDescent.describe` for the parameters; start and schedule are both learned."""
+        self.describe("both", inner_rate, inner_steps, tasks_per_step, outer_rate)
+
+    def begin(self, tasks: Tasks, generator: torch.Generator) -> dict[str, Tensor]:
+        learned = super().begin(tasks, generator)
+        start = learned["start"]
+        learned["log_power"] = torch.full_like(start, math.log(POWER))
+        learned["momentum_logit"] = torch.full_like(start, math.log(MOMENTUM / (1 - MOMENTUM)))
+        learned["log_time"] = torch.tensor([math.log(TIME)], device=start.device)
+        return learned
+
+    def rule(self, learned: dict[str, Tensor], steps: int) -> Update:
+        rates, power = learned["log_rates"].exp(), learned["log_power"].exp()
+        momentum, time = learned["momentum_logit"].sigmoid(), learned["log_time"].exp()
+        velocity = square = torch.empty(0)
+
+        def update(weights: Tensor, gradient: Tensor, step: int) -> Tensor:
+            nonlocal velocity, square
+            square = gradient**2 if step == 0 else square + (gradient**2 - square) / (step + 1)
+            direction = gradient / (square.sqrt() + EPSILON)
+            velocity = direction if step == 0 else momentum * velocity + direction
+            return weights - rates * torch.exp(-power * torch.log1p(step / time)) * velocity
+
+        return update
+
+    def outer_step(self, learned: dict[str, Tensor], tasks: Tasks, generator: torch.Generator) -> tuple[float, int]:
+        members = draw_members(tasks, self.tasks_per_step, generator)
+        parts = self.inner_steps + 1
+        batches = split(tasks.sample(members, parts * tasks.samples, generator), parts)
+        weights = learned["start"].expand(len(members), -1)
+        update = self.rule(learned, self.inner_steps)
+        judged = range(self.inner_steps // 4, parts)  # steps whose loss counts
+        objective, total = 0.0, 0.0
+        for step, batch in enumerate(batches):
+            at = weights.detach().requires_grad_(True)
+            loss = tasks.loss(at, batch)
+            (gradient,) = torch.autograd.grad(loss.sum(), at)
+            if step in judged:  # d loss = gradient · d weights: the loss itself need not be differentiated again
+                objective = objective + (gradient * weights).sum() / (len(members) * len(judged))
+                total += float(loss.detach().mean()) / len(judged)
+            if step < self.inner_steps:
+                weights = update(weights, gradient, step)
+        self.set_gradients(learned, torch.autograd.grad(objective, list(learned.values())))
+        return total, len(members) * parts * tasks.samples
