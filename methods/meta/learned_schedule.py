@@ -32,7 +32,7 @@ class LearnedSchedule(MetaDescent):
     def setup(
         self,
         inner_rate: float = 0.01,
-        inner_steps: int = 20,
+        inner_steps: int = 10,
         tasks_per_step: int = 4,
         outer_rate: float = 5e-3,
     ) -> None:
