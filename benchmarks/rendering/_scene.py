@@ -103,7 +103,7 @@ class Scene(Problem):
         description = self.describe()
         description["sensor"] |= {"film": film, "sampler": {"type": "independent", "sample_count": spp}}
         whole = {"type": "scene", "integrator": {"type": self.integrator, "max_depth": self.depth}, **description}
-        self.scene = self.mi.load_dict(whole)
+        self.scene = self.mi.load_dict(whole, optimize=False)  # or it may reorder the lights, and with them the noise
         self.handles = self.mi.traverse(self.scene)
         self.render = self._renderer()
         self.integrators: dict[str, Any] = {}
