@@ -313,7 +313,8 @@ class Scene(Problem):
 
     def _to_torch(self, gradient: Any, value: Tensor) -> Tensor:
         """Return Mitsuba's gradient in the shape of `value`."""
-        array = np.array(getattr(gradient, "matrix", gradient), dtype=np.float32)
-        if value.shape == (4, 4):
-            array = array.reshape(4, 4)
+        if value.shape == (3,) and len(gradient) == 3:  # np.array of a colour is not its three components
+            array = np.array([float(part[0]) for part in gradient], dtype=np.float32)
+        else:
+            array = np.array(getattr(gradient, "matrix", gradient), dtype=np.float32)
         return torch.from_numpy(array).reshape(value.shape).to(value)
