@@ -123,7 +123,10 @@ def test_replaying_equals_rendering(stem, name, params):
         allocate(frozen.mi, junk, generator)
         pictures.append(frozen._picture(spp, seed))
         plain._place(z)
-        assert torch.equal(pictures[-1], plain._picture(spp, seed)), f"render {number} of {REPLAYS}"
+        gap = (pictures[-1] - plain._picture(spp, seed)).abs()
+        assert float(gap.max()) == 0, (
+            f"render {number} of {REPLAYS}: {int((gap > 0).sum())} values, by up to {gap.max()}"
+        )
     assert len({picture.numpy().tobytes() for picture in pictures}) == REPLAYS
 
 
