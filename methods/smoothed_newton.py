@@ -12,10 +12,7 @@ from torch import Tensor
 from methods._annealing import annealed
 from methods.base import Evaluation, Method, Space
 
-GRADIENT_MASS = math.sqrt(2 / math.pi)  # E|ε|, ε ~ N(0, 1): the mass of |∂κ₁| in units of 1/σ
-HESSIAN_MASS = 4 * math.exp(-0.5) / math.sqrt(2 * math.pi)  # E|ε² − 1|: the mass of |∂²κ₁| in units of 1/σ²
 CG_STEPS, RESIDUAL = 20, 1e-3  # truncation; products cost no evaluation
-BISECTIONS = 60
 
 
 class SmoothedNewton(Method):
@@ -32,17 +29,15 @@ class SmoothedNewton(Method):
 
     Sampling:
 
-    * `aggregate`: every sample serves every entry. One coordinate, drawn uniformly, follows the positivised derivative
-      of the 1-D kernel, the others κ itself, as in the authors' public code; half of the samples follow
-      |∂κ₁|, half |∂²κ₁|. Weighted by the density of the whole mixture (balance heuristic), so estimates are unbiased
-      and no weight exceeds 2.
+    * `aggregate`: every sample serves every entry of the gradient and of the Hessian at once. The kernel ∇²κ σ²/κ has
+      the eigenvalues r² − 1 and −1 (dim − 1 times), r = ‖u‖/σ, so its nuclear norm is at most r² + dim: the samples
+      follow p ∝ (1 + r²/dim) κ, half of them κ itself, half of them κ with a radius of two more degrees of freedom.
+      No weight exceeds 2, and estimates are unbiased.
     * `kernel`: u from κ, w = 1.
 
-    The paper's page and abstract name importance and aggregate sampling, Hessian-vector products and Newton-CG; how its
-    aggregate weights samples, and its settings, were not found there. The authors' early public code averages each
-    entry over samples of its own density and takes Hessian-vector products as differences of gradients. Ours: one
-    mixture that serves both derivatives, with no density of its own for off-diagonal entries; products from the kernel;
-    Steihaug's (1983) truncated conjugate gradient in a trust region of fixed size, which also settles negative
+    The paper's abstract and page name importance and aggregate sampling, Hessian-vector products and Newton-CG; how
+    its aggregate weights samples, and its settings, were not found there. Ours: the density above; products from the
+    kernel; Steihaug's (1983) truncated conjugate gradient in a trust region of fixed size, which also settles negative
     curvature; the baseline b; all default settings.
     """
 
@@ -82,7 +77,7 @@ class SmoothedNewton(Method):
     def ask(self) -> Tensor:
         normal = self.normal(self.pairs, self.space.dim)
         if self.sampling == "aggregate":
-            self._tilt(normal)
+            normal = self._lengthen(normal)
         half = self.annealed(self.sigma) * normal
         self.offsets = torch.cat([half, -half])
         return self.theta + self.offsets
@@ -120,9 +115,7 @@ class SmoothedNewton(Method):
         """Return κ/p of the pairs, (pairs,)."""
         if self.sampling == "kernel":
             return self.offsets.new_ones(self.pairs)
-        normal = self.half
-        share = normal.abs() / GRADIENT_MASS + (normal.square() - 1).abs() / HESSIAN_MASS
-        return 2 / share.mean(1)
+        return 2 / (1 + self.half.square().mean(1))
 
     def hessian_product(self, even: Tensor, v: Tensor) -> Tensor:
         """Return ∇²Q v (dim,) for v (dim,), from the second part of `differences`."""
@@ -133,28 +126,13 @@ class SmoothedNewton(Method):
         """Return the diagonal of ∇²Q, (dim,)."""
         return even @ (self.half.square() - 1) / len(even)
 
-    def _tilt(self, normal: Tensor) -> None:
-        """Redraw one coordinate of each row of `normal` (n, dim), in place, from |∂κ₁| or |∂²κ₁|."""
-        n, dim = normal.shape
-        uniform = torch.rand(4, n, generator=self.generator, device=normal.device, dtype=torch.float64)
-        coordinate = (uniform[0] * dim).long().clamp_max(dim - 1)
-        outside = uniform[2] < 0.5  # ∂²κ₁ has equal masses within σ and beyond
-        rayleigh = (-2 * torch.log1p(-uniform[3])).sqrt()
-        magnitude = torch.where(uniform[1] < 0.5, rayleigh, _curvature_magnitude(uniform[3], outside))
-        row = torch.arange(n, device=normal.device)
-        sign = torch.copysign(torch.ones_like(magnitude), normal[row, coordinate].double())
-        normal[row, coordinate] = (sign * magnitude).to(normal.dtype)
-
-
-def _curvature_magnitude(uniform: Tensor, outside: Tensor) -> Tensor:
-    """Invert the CDF of |x² − 1| φ(x), x > 0: x exp((1 − x²)/2) = uniform on [0, 1] or, `outside`, on [1, ∞)."""
-    low = outside.to(uniform.dtype)
-    high = torch.where(outside, 40.0, 1.0)
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        beyond = (middle * ((1 - middle.square()) / 2).exp() > uniform) ^ outside
-        low, high = torch.where(beyond, low, middle), torch.where(beyond, middle, high)
-    return (low + high) / 2
+    def _lengthen(self, normal: Tensor) -> Tensor:
+        """Give half of the rows of `normal` (n, dim) a radius with dim + 2 degrees of freedom: density ∝ r² κ."""
+        n = len(normal)
+        square = normal.square().sum(1, keepdim=True).clamp_min(1e-30)
+        more = self.normal(n, 2).square().sum(1, keepdim=True)
+        longer = torch.rand(n, 1, generator=self.generator, device=normal.device) < 0.5
+        return torch.where(longer, normal * (1 + more / square).sqrt(), normal)
 
 
 def steihaug(gradient: Tensor, product: Callable[[Tensor], Tensor], radius: float) -> Tensor:
