@@ -121,14 +121,15 @@ def note(name: str) -> str:
 
 def pages(folder: Path) -> dict[str, str]:
     """Return page → HTML from the tables in `folder`."""
-    names = ("tasks", "scores", "summary", "claims", "qc", "environment")
+    names = ("tasks", "scores", "summary", "claims", "qc", "environment", "gradients", "reproduction")
     read = {name: pd.read_csv(folder / f"{name}.csv") for name in names}
     whole = {name: note(name) + table(frame, name) for name, frame in read.items()}
     gaps = "<p>Median gap after the run: 1 = start, 0 = lowest known loss. Tasks from small to large.</p>"
     return {
         "methods": page("Methods over all tasks", whole["summary"]),
         "scores": page("Scores", gaps, matrix(read["scores"], read["tasks"]), "<h2>All numbers</h2>", whole["scores"]),
-        "claims": page("The papers' claims", whole["claims"]),
+        "claims": page("The papers' claims", whole["claims"], "<h2>The paper's table</h2>", whole["reproduction"]),
+        "gradients": page("Gradients held against central differences", whole["gradients"]),
         "quality": page("Quality checks", whole["qc"]),
         "environment": page("Versions and hardware", whole["environment"], "<h2>Tasks</h2>", whole["tasks"]),
     }

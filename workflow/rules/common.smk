@@ -35,7 +35,7 @@ TABLES = [
     "reproduction.csv",
     "pictures.npz",
 ]
-PAGES = ["methods", "scores", "claims", "quality", "environment"]
+PAGES = ["methods", "scores", "claims", "gradients", "quality", "environment"]
 
 
 def open_suite():

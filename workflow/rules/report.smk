@@ -24,6 +24,12 @@ rule pages:
             category="Tables",
             labels={"table": "claims"},
         ),
+        gradients=report(
+            f"{FOLDER}/report/gradients.html",
+            caption="../report/gradients.rst",
+            category="Quality and provenance",
+            labels={"table": "gradients"},
+        ),
         quality=report(
             f"{FOLDER}/report/quality.html",
             caption="../report/quality.rst",
