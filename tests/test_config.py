@@ -204,8 +204,8 @@ OF_SCENES = {"scenes", "landscape", "rendering", "reproduction"}  # figures that
 
 def test_pictures_are_kept_of_the_tasks_that_figures_show():
     config = yaml.safe_load((ROOT / "config" / "smoke.yaml").read_text())
-    config["tasks"]["ball"] = {"problem": "rendering.sphere", "params": {"case": "apart"}}
-    config["tasks"]["mug"] = {"problem": "rendering.cup"}
+    ball = {"problem": "rendering.sphere", "params": {"case": "apart"}}
+    config["tasks"] = {"ball": ball, "mug": {"problem": "rendering.cup"}}
 
     def kept(figures):
         return Suite(Path("smoke.yaml"), {**config, "figures": figures}).pictured
