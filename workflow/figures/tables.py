@@ -49,7 +49,10 @@ class Tables:
             if column not in frame.columns:
                 raise UsageError(f"{self.folder / name} has no column {column!r}; make it again: `snakemake tables`")
         if frame.empty:
-            raise UsageError(f"{self.folder / name} has no rows; nothing has been run yet")
+            raise UsageError(
+                f"{self.folder / name} has no rows: the suite ran nothing that belongs there;"
+                " add such tasks to its config, or leave the figure out"
+            )
         return frame[list(columns)].copy()
 
     def pictures(self, name: str = "pictures.npz") -> dict[str, np.ndarray]:
