@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from pathlib import Path
 
@@ -29,6 +30,10 @@ FILES = {  # name → (address, SHA-256)
         f"{NBRDF}/merl_nbrdf.zip",
         "d1678c0cc5059f315d3d3284f36f3082787474106d72e3cae41fbad76d8f271a",
     ),
+}
+FOLDERS = {  # name → home of the original pictures; `_folders.csv` has the SHA-256 of each, made smaller
+    "textures": "github.com/mfischer-ucl/metappearance, data/texture",
+    "flash": "github.com/henzler/neuralmaterial, flash_images",
 }
 
 
@@ -57,3 +62,36 @@ def fetch(name: str) -> Path:
         raise UsageError(
             f"cannot download {address} to {folder} ({error}); without network, put it into a folder and set {MIRROR}"
         ) from error
+
+
+def fetch_folder(name: str) -> Path:
+    """Return the mirror's folder of registered pictures, `textures` or `flash` (with `train` and `test`).
+
+    There is no download: the registered files are the published ones made smaller, so those have other checksums.
+
+    Raises:
+        UsageError: unknown name, no mirror, a missing file or a wrong checksum; says what to do.
+    """
+    if name not in FOLDERS:
+        raise unknown("data folder", name, FOLDERS)
+    mirror = os.environ.get(MIRROR)
+    folder = Path(mirror or "") / name
+    if not mirror or not folder.is_dir():
+        raise UsageError(
+            f"the pictures {name!r} cannot be downloaded in the size used here; set {MIRROR} to a folder that has "
+            f"{name}/, or give `members: folder` and `folder:` with pictures of your own, e.g. from {FOLDERS[name]}"
+        )
+    with (Path(__file__).parent / "_folders.csv").open(newline="") as table:
+        registered = {row["name"]: row["sha256"] for row in csv.DictReader(table)}
+    for file, checksum in registered.items():
+        if not file.startswith(f"{name}/"):
+            continue
+        path = Path(mirror) / file
+        if not path.is_file():
+            raise UsageError(f"{path} is missing; copy the folder {name!r} anew, or use `members: folder`")
+        if pooch.file_hash(str(path)) != checksum:
+            raise UsageError(
+                f"{path}: its SHA-256 is not {checksum[:16]}…; the file is damaged or another one, copy it anew, "
+                f"or use `members: folder`"
+            )
+    return folder
