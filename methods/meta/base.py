@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -62,6 +62,8 @@ class Learner(ABC):
     A subclass implements `setup`, `begin`, `outer_step` (unless it learns nothing), `start` and `rule`.
     """
 
+    role: ClassVar[Literal["meta", "rival"]] = "meta"  # rival: a paradigm that meta-learning is compared with
+    grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {}  # parameter → values; their product has six cells, for all alike
     outer_rate: float = 5e-3
     trains: bool = True  # False: there is nothing to learn before adaptation
 

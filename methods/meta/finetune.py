@@ -12,6 +12,8 @@ from methods.meta.general import General
 class Finetune(General):
     """General + k Adam steps. Source: Fischer & Ritschel 2022, the paradigm "finetune"."""
 
+    grid = {"lr": (1e-3, 3e-3, 1e-2), "outer_rate": (2e-3, 6e-3)}
+
     def setup(
         self,
         lr: float = 0.01,

@@ -16,6 +16,9 @@ class General(Learner):
     Source: Fischer & Ritschel 2022, the paradigm "general".
     """
 
+    role = "rival"
+    grid = {"outer_rate": (5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2)}
+
     def setup(self, tasks_per_step: int = 4, steps_per_task: int = 11, outer_rate: float = 5e-3) -> None:
         """Each outer step sees `tasks_per_step` members with `steps_per_task` batches each: as many as MAML's."""
         self.tasks_per_step = tasks_per_step

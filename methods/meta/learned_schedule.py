@@ -28,6 +28,7 @@ class LearnedSchedule(MetaDescent):
     """
 
     first_order = True
+    grid = {"inner_rate": (0.001, 0.003, 0.01), "outer_rate": (2e-3, 6e-3)}
 
     def setup(
         self,

@@ -15,6 +15,8 @@ class Overfit(Learner):
     Source: Fischer & Ritschel 2022, the paradigm "overfit". Ours: the step size is tuned on validation members.
     """
 
+    role = "rival"
+    grid = {"lr": (1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2)}
     trains = False
 
     def setup(self, lr: float = 0.01, decay: bool = False) -> None:

@@ -11,6 +11,8 @@ from methods.meta.overfit import Overfit
 class RandomInit(Overfit):
     """Plain gradient steps from the model's usual random initialisation: what meta-learning has to beat."""
 
+    grid = {"inner_rate": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)}
+
     def setup(self, inner_rate: float = 0.1) -> None:
         """Every weight has the step size `inner_rate`."""
         self.inner_rate = inner_rate

@@ -1,0 +1,101 @@
+"""A trained learner in one file, with the card that says what it is: loaded in one line, adapted in another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.harness.errors import UsageError
+from benchmarks.harness.family import Family
+from benchmarks.harness.parameters import check
+from benchmarks.harness.registry import family_class, learner_class
+from benchmarks.harness.store import atomic
+from methods.meta.base import Batch, Learner, State
+
+Card = dict[str, Any]  # family, family_params, learner, params, training, versions …: strings and numbers
+LEARNED = ("learner", "params", "learned")  # what adaptation needs of a state
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A learner that was trained on a family."""
+
+    card: Card
+    family: Family
+    learner: Learner
+    state: State
+
+    def adapt(self, samples: Batch, steps: int | None = None, seed: int = 0) -> Tensor:
+        """Return the model's weights (n_weights,), adapted to samples of one's own.
+
+        Args:
+            samples: as the family's `measured` makes them of measurements; every tensor (1, n, …). Each step sees a
+                random part of as many samples as the family grants, all of them where there are fewer.
+            steps: of gradient descent; by default as many as in training.
+            seed: of the choice of samples.
+        """
+        steps = self.family.steps if steps is None else steps
+        own = _Own(self.family, samples)
+        *_, last = self.learner.adapt(self.state, own, torch.zeros(1, dtype=torch.long), steps, seed)
+        return last.weights[0]
+
+
+class _Own:
+    """Samples of one's own, as the only member of a family."""
+
+    def __init__(self, family: Family, samples: Batch) -> None:
+        sizes = {name: tuple(value.shape[:2]) for name, value in samples.items()}
+        if len(set(sizes.values())) != 1 or next(iter(sizes.values()))[0] != 1:
+            raise UsageError(f"samples to adapt to: every tensor must be (1, n, …) with the same n, got {sizes}")
+        self.family, self.own = family, {name: value.to(family.device) for name, value in samples.items()}
+        self.device, self.n_weights, self.samples = family.device, family.n_weights, family.samples
+        self.training_members = torch.zeros(1, dtype=torch.long)
+        self.count = next(iter(sizes.values()))[1]
+
+    def initial(self, count: int, generator: torch.Generator) -> Tensor:
+        return self.family.initial(count, generator)
+
+    def sample(self, members: Tensor, n: int, generator: torch.Generator) -> Batch:
+        chosen = torch.randperm(self.count, generator=generator)[:n].to(self.device)
+        return {name: value[:, chosen] for name, value in self.own.items()}
+
+    def loss(self, weights: Tensor, batch: Batch) -> Tensor:
+        return self.family.loss(weights, batch)
+
+
+def save_trained(card: Card, state: State, path: Path) -> None:
+    """Write a learner and its card whole or not at all; what only further training would need is left out."""
+    with atomic(path) as part:
+        torch.save({"card": card, "state": {name: state[name] for name in LEARNED}}, part)
+
+
+def read_trained(path: Path) -> tuple[Card, State]:
+    """Return card and state of a file; nothing that it may contain is executed.
+
+    Raises:
+        UsageError: the file is missing, damaged or something else.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        return content["card"], content["state"]
+    except FileNotFoundError:
+        raise UsageError(f"{path} is missing: train the learner first, `snakemake` does") from None
+    except Exception as error:  # noqa: BLE001  (torch, pickle and zipfile raise many kinds)
+        raise UsageError(f"{path}: no trained learner, or damaged ({type(error).__name__}: {error})") from error
+
+
+def load_trained(path: Path | str, device: str = "cpu") -> Trained:
+    """Return the learner in a file, ready to adapt, with its family.
+
+    Raises:
+        UsageError: the file cannot be read, or its family or learner is not known here.
+    """
+    card, state = read_trained(Path(path))
+    family_type, learner_type = family_class(card["family"]), learner_class(card["learner"])
+    params = check(learner_type.setup, card["params"], f"{path}, learner {card['learner']!r}")
+    family_params = check(family_type.setup, card["family_params"], f"{path}, family {card['family']!r}")
+    return Trained(card, family_type(device=device, **family_params), learner_type(**params), state)
