@@ -17,6 +17,7 @@ import yaml
 
 from benchmarks.harness.cell import Cell
 from benchmarks.harness.errors import UsageError
+from benchmarks.harness.meta_cell import MetaCell
 from workflow.validate import check_names, check_schema
 
 TUNING_CHECKPOINTS = 3
@@ -82,7 +83,7 @@ class Suite:
     @cached_property
     def tasks(self) -> dict[str, Task]:
         """Return label → task."""
-        limits = {"memory_gib": None, **self.config["limits"]}
+        limits = {"memory_gib": None, **self.config.get("limits", {})}
         return {
             label: Task(
                 label,
@@ -90,14 +91,14 @@ class Suite:
                 entry.get("params", {}),
                 **{key: entry.get(key, default) for key, default in limits.items()},
             )
-            for label, entry in self.config["tasks"].items()
+            for label, entry in self.config.get("tasks", {}).items()
         }
 
     @cached_property
     def pairs(self) -> list[tuple[str, str]]:
         """Return the (task, method) labels that meet, in the config's order."""
         found = {}
-        for block in self.config["grid"]:
+        for block in self.config.get("grid", []):
             found.update(dict.fromkeys((task, method) for task in block["tasks"] for method in block["methods"]))
         return list(found)
 
@@ -127,9 +128,56 @@ class Suite:
             for cell in untuned
         ]
 
+    @cached_property
+    def meta_cells(self) -> list[MetaCell]:
+        """Return every learner on every family that it meets, with tuned parameters where there are some."""
+        found = {}
+        for block in self.config.get("adaptations", []):
+            for family in block["families"]:
+                for learner in block["learners"]:
+                    params = self.tuned_params(family, learner)
+                    found[family, learner] = self._meta_cell(family, learner, block["steps"], params)
+        return list(found.values())
+
+    @cached_property
+    def meta_tuning_cells(self) -> list[MetaCell]:
+        """Return the like for the target `tune`; their replicates count from 0, the harness shifts them."""
+        effort = self.config.get("tuning", {})
+        fraction, seeds = effort.get("fraction", 1), effort.get("seeds", 1)
+        return [
+            replace(
+                self._meta_cell(cell.family, cell.learner, cell.steps, {}),
+                training_samples=max(1, round(fraction * cell.training_samples)),
+                training_seconds=cell.training_seconds and fraction * cell.training_seconds,
+                replicates=list(range(seeds)),
+            )
+            for cell in self.meta_cells
+            if "tuned_as" not in self.config["learners"][cell.learner]
+        ]
+
+    def _meta_cell(self, family: str, learner: str, steps: int, tuned: Mapping[str, Any]) -> MetaCell:
+        where, who = self.config["families"][family], self.config["learners"][learner]
+        return MetaCell(
+            suite=self.name,
+            family=family,
+            world=where.get("family", family),
+            learner=learner,
+            algorithm=who.get("algorithm", learner),
+            steps=steps,
+            training_samples=where["training"]["samples"],
+            training_seconds=where["training"].get("seconds"),
+            replicates=list(range(where.get("seeds", self.seeds))),
+            family_params=where.get("params", {}),
+            params={**tuned, **who.get("params", {})},
+            pictured=where.get("pictured", 2),
+            device=self.device,
+            threads=self.threads,
+        )
+
     def tuned_params(self, task: str, method: str) -> dict[str, Any]:
-        """Return the tuned parameters of a method, those of the one it is `tuned_as` where it says so."""
-        label = self.config["methods"][method].get("tuned_as", method)
+        """Return the tuned parameters of a method (learner), those of the one it is `tuned_as` where it says so."""
+        known = {**self.config.get("methods", {}), **self.config.get("learners", {})}
+        label = known[method].get("tuned_as", method)
         return self.tuned.get((task, label), {})
 
     @cached_property

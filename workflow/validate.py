@@ -35,6 +35,16 @@ def method_names() -> list[str]:
     return sorted(f.stem for f in (ROOT / "methods").glob("*.py") if f.stem != "base" and f.stem[0] != "_")
 
 
+def family_names() -> list[str]:
+    """Return the name of every file in `benchmarks/appearance/` that holds a family."""
+    return sorted(f.stem for f in (ROOT / "benchmarks" / FAMILIES).glob("[!_]*.py"))
+
+
+def learner_names() -> list[str]:
+    """Return the name of every file in `methods/meta/` that holds a learner."""
+    return sorted(f.stem for f in (ROOT / "methods" / "meta").glob("[!_]*.py") if f.stem != "base")
+
+
 def check_schema(config: Any, path: str) -> None:
     """Raise UsageError for the first key that is unknown, missing, of the wrong type or out of range."""
     schema = yaml.safe_load(SCHEMA.read_text())
@@ -51,6 +61,17 @@ def check_schema(config: Any, path: str) -> None:
     if error.validator == "required":
         key = next(key for key in error.validator_value if key not in error.instance)
         raise _at(path, where, f"the key {key!r} is missing")
+    if error.validator == "dependentRequired":
+        key, other = next(
+            (key, other)
+            for other, wanted in error.validator_value.items()
+            for key in wanted
+            if other in error.instance and key not in error.instance
+        )
+        raise _at(path, where, f"the key {key!r} is missing, {other!r} needs it")
+    if error.validator == "anyOf":
+        either = " or ".join(repr(choice["required"][0]) for choice in error.validator_value)
+        raise _at(path, where, f"the key {either} is missing")
     if isinstance(error.validator, str) and error.validator == "type":
         raise _at(path, where, f"is {error.instance!r}, expected {error.validator_value}")
     raise _at(path, where, _said(error))
@@ -71,7 +92,8 @@ def _said(error: jsonschema.ValidationError) -> str:
 def check_names(suite: Suite) -> None:
     """Raise UsageError for the first name that nothing answers to, and for a parameter of the wrong name or type."""
     config, path = suite.config, str(suite.path)
-    tasks, methods = config["tasks"], config["methods"]
+    tasks, methods = config.get("tasks", {}), config.get("methods", {})
+    labels = {kind: config.get(kind, {}) for kind in ("tasks", "methods", "families", "learners")}
     for label, entry in tasks.items():
         where = f"tasks.{label}"
         _known(entry["problem"], task_names(), "task", path, f"{where}.problem")
@@ -84,24 +106,49 @@ def check_names(suite: Suite) -> None:
         _check_params(setup_of(f"methods.{algorithm}"), entry.get("params", {}), path, where, algorithm)
         if "tuned_as" in entry:
             _known(entry["tuned_as"], methods, "method", path, f"{where}.tuned_as")
-    for number, block in enumerate(config["grid"]):
-        _known_labels(block, tasks, methods, path, f"grid.{number}")
+    for number, block in enumerate(config.get("grid", [])):
+        _known_labels(block, labels, path, f"grid.{number}")
+    _check_learning(suite)
     for name, options in config.get("figures", {}).items():
         _known(name, figure_names(), "figure", path, "figures")
         _check_params(options_of(f"workflow.figures.{name}"), options, path, f"figures.{name}", f"figure {name!r}")
-        _known_labels(options, tasks, methods, path, f"figures.{name}")
+        _known_labels(options, labels, path, f"figures.{name}")
     for cell in suite.cells:
         origin = f"{suite.tuned_path} ({cell.task}, {cell.method})"
         _check_params(setup_of(f"methods.{cell.algorithm}"), cell.params, path, f"tuned: {origin}", cell.algorithm)
 
 
-def _known_labels(
-    block: Mapping[str, Any], tasks: Iterable[str], methods: Iterable[str], path: str, where: str
-) -> None:
-    for key, labels in (("tasks", tasks), ("methods", methods)):
+def _check_learning(suite: Suite) -> None:
+    """Raise UsageError for the like among families and learners, and for a label that means two things."""
+    config, path = suite.config, str(suite.path)
+    families, learners = config.get("families", {}), config.get("learners", {})
+    for kind, labels, others in (("families", families, "tasks"), ("learners", learners, "methods")):
+        for label in labels:
+            if label in config.get(others, {}):
+                raise _at(path, f"{kind}.{label}", f"is a label under {others}, too; give one of them another name")
+    for label, entry in families.items():
+        where, family = f"families.{label}", entry.get("family", label)
+        _known(family, family_names(), "family", path, where)
+        _check_params(setup_of(f"benchmarks.{FAMILIES}.{family}"), entry.get("params", {}), path, where, family)
+    for label, entry in learners.items():
+        where, algorithm = f"learners.{label}", entry.get("algorithm", label)
+        _known(algorithm, learner_names(), "learner", path, where)
+        _check_params(setup_of(f"methods.meta.{algorithm}"), entry.get("params", {}), path, where, algorithm)
+        if "tuned_as" in entry:
+            _known(entry["tuned_as"], learners, "learner label", path, f"{where}.tuned_as")
+    for number, block in enumerate(config.get("adaptations", [])):
+        _known_labels(block, {"families": families, "learners": learners}, path, f"adaptations.{number}")
+    for cell in suite.meta_cells:
+        origin = f"{suite.tuned_path} ({cell.family}, {cell.learner})"
+        _check_params(setup_of(f"methods.meta.{cell.algorithm}"), cell.params, path, f"tuned: {origin}", cell.algorithm)
+
+
+def _known_labels(block: Mapping[str, Any], known: Mapping[str, Iterable[str]], path: str, where: str) -> None:
+    for key, labels in known.items():
+        kind = {"families": "family"}.get(key, key.removesuffix("s"))
         listed = block.get(key, [])
         for label in listed if isinstance(listed, list) else []:
-            _known(label, labels, f"{key.removesuffix('s')} label", path, f"{where}.{key}")
+            _known(label, labels, f"{kind} label", path, f"{where}.{key}")
 
 
 def _known(name: str, known: Iterable[str], kind: str, path: str, where: str) -> None:
