@@ -2,9 +2,9 @@
 
 Families share a hue, so that a reader finds them: the papers' methods are strong magenta (PRDPT) and vermillion
 (ZeroGrads), estimators blue, evolution green, portfolios and heuristics gold and violet, the control grey, Adam on a
-task's own gradients black to brown and dashed. Hue is never the only cue: markers differ within a family. A label that
-is not listed gets its colour and marker from a hash of its name, within its family's hue if it is a variant of a known
-method.
+task's own gradients black to brown and dashed. Those that learn how to descend are warm, from yellow to pink, their
+rivals grey, blue and green. Hue is never the only cue: markers differ within a family. A label that is not listed gets
+its colour and marker from a hash of its name, within its family's hue if it is a variant of a known method.
 """
 
 from __future__ import annotations
@@ -60,6 +60,19 @@ KNOWN = {
     "two_points_de": ("Two-points DE", "#7d6608", "D"),
     "particle_swarm": ("Particle swarm", "#b07cd6", "P"),
     "tbpsa": ("TBPSA", "#f5c04a", "X"),
+    "learned_schedule": ("Learned schedule (ours)", "#e31a1c", "*"),
+    "maml": ("MAML + Meta-SGD", "#ff8000", "o"),
+    "maml_init": ("MAML, start only", "#fdb462", "s"),
+    "maml_rates": ("MAML, rates only", "#a63603", "^"),
+    "fomaml": ("FOMAML + Meta-SGD", "#e8458b", "D"),
+    "fomaml_init": ("FOMAML, start only", "#f7a1c4", "v"),
+    "fomaml_rates": ("FOMAML, rates only", "#8e1b4e", "<"),
+    "reptile": ("Reptile + Meta-SGD", "#cf9a00", "P"),
+    "general": ("General", "#6b6b6b", "X"),
+    "finetune": ("Finetune", "#1b9e4b", "d"),
+    "overfit": ("Overfit", "#2166ac", ">"),
+    "overfit_decay": ("Overfit (decaying rate)", "#74add1", "8"),
+    "random_init": ("Random initialisation", "#5b7083", "p"),
 }
 SPELLED = {"sigma": "σ", "mlp": "MLP", "pso": "PSO", "cma": "CMA", "es": "ES", "spsa": "SPSA"}  # words inside a label
 ABLATED = ("prdpt", "zerograds", "smoothed_newton")  # their variants, <label>_<part>, are ablations
