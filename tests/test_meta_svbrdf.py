@@ -1,127 +1,207 @@
-"""Materials under a flash: the renderer against closed forms, materials, photographs, and both families on them."""
+"""Both families of materials under a flash: samples, losses, metrics, photographs, and how they are split."""
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
+from PIL import Image
 
-from benchmarks.appearance import _flash, _materials
+from benchmarks import _data
+from benchmarks.appearance import _flash
+from benchmarks.appearance._photographs import one_per_material
+from benchmarks.appearance.svbrdf_nonstationary import SvbrdfNonstationary
+from benchmarks.appearance.svbrdf_stationary import SvbrdfStationary
+from benchmarks.harness.errors import UsageError
+from benchmarks.harness.sources import ROOT
 
 CPU = torch.device("cpu")
+SHARED = ROOT.parent / "shared" / "data"
+FAMILIES = [SvbrdfStationary, SvbrdfNonstationary]
+SMALL = {"train": 8, "validation": 2, "test": 6, "pixels": 32, "channels": 4, "depth": 2}
+each_family = pytest.mark.parametrize("kind", FAMILIES, ids=["stationary", "nonstationary"])
+mirrored = pytest.mark.skipif(not (SHARED / "flash").is_dir(), reason="no local mirror of the real data")
 
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def flat(pixels, diffuse=0.0, specular=0.0, roughness=0.5):
-    """Maps (6, p, p), constant, in double precision."""
-    values = torch.tensor([diffuse] * 3 + [specular, roughness, 0.5], dtype=torch.float64)
-    return values[:, None, None].expand(6, pixels, pixels)
+def small(kind, **params):
+    extra = {"crop": 24, "filters": 8} if kind is SvbrdfStationary else {"samples": 1024}
+    return kind(**{**SMALL, **extra, **params})
 
 
-def seen(maps):
-    pixels = maps.shape[-1]
-    return _flash.radiance(maps, _flash.camera(pixels, CPU).double(), _flash.WIDTH / pixels)
+@each_family
+def test_setup_and_samples_are_reproducible(kind):
+    family, again = small(kind), small(kind)
+    assert family.n_weights == again.n_weights == family.initial(1, seeded()).shape[1]
+    assert torch.equal(family.photographs.pictures, again.photographs.pictures)
+    members, theirs = family.split.train[:3], torch.get_rng_state()
+    batches = [tasks.sample(members, 5, seeded(3)) for tasks in (family, again)]
+    assert all(torch.equal(batches[0][name], batches[1][name]) for name in batches[0])
+    assert not torch.equal(family.sample(members, 5, seeded(4))["photograph"], batches[0]["photograph"])
+    assert torch.equal(theirs, torch.get_rng_state())
 
 
-def test_lambert_falls_off_with_distance_and_cosine():
-    light = seen(flat(65, diffuse=0.7))
-    assert float(light[0, 32, 32]) == pytest.approx(0.7), "right below the camera: the albedo"
-    x = (torch.arange(65).double() + 0.5) / 65 - 0.5
-    side = 2 * math.tan(math.radians(22.5))
-    square = (side * x[None]) ** 2 + (side * x[:, None]) ** 2
-    torch.testing.assert_close(light[1], 0.7 * (1 + square) ** -1.5, rtol=1e-6, atol=0)
+@each_family
+def test_gradient_of_the_loss(kind):
+    """Against central differences along random directions, and a second derivative that exists."""
+    family = small(kind)
+    weights = family.initial(2, seeded()).double()
+    batch = family.sample(family.split.train[:2], 16, seeded())
+    batch = {name: value.double() if value.is_floating_point() else value for name, value in batch.items()}
+    family.towards = family.towards.double()
+    if kind is SvbrdfStationary:
+        family.features.filters = family.features.filters.double()
+    else:
+        family.noise = family.noise.double()
+    at = weights.clone().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(family.loss(at, batch).sum(), at, create_graph=True)
+    direction = torch.randn(weights.shape, generator=seeded(1), dtype=torch.float64)
+    h = 1e-8  # smaller than the distance to the next kink
+    change = (family.loss(weights + h * direction, batch) - family.loss(weights - h * direction, batch)) / (2 * h)
+    torch.testing.assert_close((gradient * direction).sum(1).detach(), change, rtol=1e-3, atol=1e-6)
+    (second,) = torch.autograd.grad((gradient * direction).sum(), at)
+    assert second.isfinite().all()
+    assert float(second.abs().max()) > 0
 
 
-def test_highlight_has_the_height_of_the_formula():
-    """Normal incidence: π F D / 4 with D = 1 / (π α²), α = roughness²."""
-    light = seen(flat(65, specular=0.3, roughness=0.6))
-    assert float(light[0, 32, 32]) == pytest.approx(0.3 / (4 * 0.36**2), rel=1e-6)
-    assert light[0].argmax() == 32 * 65 + 32
+@each_family
+def test_adam_learns(kind):
+    family = small(kind)
+    members = family.split.test[:3]
+    weights, generator = family.initial(3, seeded()).requires_grad_(True), seeded(1)
+    before = family.metrics(weights, members)
+    optimizer = torch.optim.Adam([weights], 0.01)
+    for _ in range(60):
+        optimizer.zero_grad()
+        family.loss(weights, family.sample(members, family.samples, generator)).sum().backward()
+        optimizer.step()
+    after = family.metrics(weights.detach(), members)
+    assert float((after[family.metric] / before[family.metric]).max()) < 0.6
+    shown = family.picture(weights[0].detach(), int(members[0]))
+    assert shown.shape == family.reference_picture(int(members[0])).shape == (32, 32, 3)
 
 
-@pytest.mark.parametrize("alpha", [0.04, 0.2, 0.6, 1.0])
-def test_ggx_normals_cover_the_surface_once(alpha):
-    """∫ D(h) cos θ dω = 1, by quadrature in u = cos²θ with π D du."""
-    sine = torch.logspace(-8, 0, 20_001, dtype=torch.float64)  # sin²θ, dense where the lobe is
-    density = math.pi * _flash.ggx((1 - sine).sqrt(), torch.tensor(alpha, dtype=torch.float64))
-    assert float(torch.trapezoid(density, sine)) == pytest.approx(1, abs=1e-4)
+def test_pixels_are_seen_once_each_and_where_they_are():
+    family = small(SvbrdfNonstationary)
+    members = family.split.train[:2]
+    batch = family.sample(members, 2048, seeded())
+    first, second = batch["pixel"][0].split(1024)
+    assert torch.equal(first.sort().values, torch.arange(1024))
+    assert torch.equal(second.sort().values, torch.arange(1024))
+    place, picture = int(first[17]), family.reference_picture(int(members[1]))
+    torch.testing.assert_close(batch["photograph"][1, 17], picture[place // 32, place % 32])
+    weights = family.initial(2, seeded())
+    whole = {name: value[:, :1024] for name, value in batch.items()}
+    expected = [
+        (family._render(weights)[i].permute(1, 2, 0) - family.reference_picture(int(members[i]))).abs().mean()
+        for i in range(2)
+    ]
+    torch.testing.assert_close(family.loss(weights, whole), torch.stack(expected))
 
 
-def test_specular_term_is_cook_torrance_with_smith():
-    """F D G / (4 n·l n·v) with G = 1 / (1 + Λ(l) + Λ(v)), written out with tangents, on a bumpy surface."""
-    maps = flat(32, specular=0.5, roughness=0.4).clone()
-    maps[5] = 0.5 + 0.05 * _materials.Canvas(32, seeded()).field(3)
-    towards = _flash.camera(32, CPU).double()
-    normal = _flash.normals(maps[5], _flash.WIDTH / 32)
-    distance = towards.norm(dim=0)
-    cosine = (normal * towards).sum(0) / distance
-    tangent2, alpha2 = 1 / cosine**2 - 1, 0.4**4
-    hidden = (-1 + (1 + alpha2 * tangent2).sqrt()) / 2
-    normals = alpha2 / (math.pi * cosine**4 * (alpha2 + tangent2) ** 2)
-    brdf = 0.5 * normals / (1 + 2 * hidden) / (4 * cosine**2)
-    assert 0.8 < float(cosine.min()) < 0.95
-    torch.testing.assert_close(seen(maps)[0], math.pi * brdf * cosine / distance**2, rtol=1e-6, atol=0)
+def test_metrics_of_true_maps(monkeypatch):
+    """The truth has no error; a height that is off by a constant has none either; another roughness has."""
+    family = small(SvbrdfNonstationary)
+    members = family.split.test
+    truth = family.photographs.maps[members].clone()
+    truth[:, 5] += 0.01
+    monkeypatch.setattr(family, "maps", lambda weights: truth.clone())
+    exact = family.metrics(torch.zeros(6, 1), members)
+    assert set(exact) == {"l1", "psnr", "dssim", "maps_mae"}
+    assert float(exact["l1"].max()) < 1e-5
+    assert float(exact["psnr"].min()) > 60
+    assert float(exact["dssim"].max()) < 1e-3
+    assert float(exact["maps_mae"].max()) < 1e-6
+    truth[:, 4] += 0.06
+    torch.testing.assert_close(family.metrics(torch.zeros(6, 1), members)["maps_mae"], torch.full((6,), 0.01))
 
 
-def test_normals_of_a_slope_and_of_a_hill():
-    row, column = torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij")
-    normal = _flash.normals((0.2 * column + 0.1 * row) / _flash.DEPTH, 1.0)  # rises to the right and downwards
-    expected = torch.tensor([-0.2, 0.1, 1.0])
-    torch.testing.assert_close(normal, (expected / expected.norm())[:, None, None].expand(3, 8, 8))
-    maps = flat(65, diffuse=0.5).clone()
-    axis = torch.arange(65)
-    maps[5] = 0.5 + 0.4 * torch.exp(-((axis[None] - 16) ** 2 + (axis[:, None] - 32) ** 2) / 50)
-    light = seen(maps)[0]
-    assert light[32, 20] > 1.1 * light[32, 12], "the side that faces the light is the bright one"
+def test_crops_are_at_the_same_place():
+    family = small(SvbrdfStationary)
+    members = family.split.train[:2]
+    batch = family.sample(members, 3, seeded())
+    row, column = batch["corner"][1, 2].tolist()
+    picture = family.photographs.pictures[members[1]]
+    assert torch.equal(batch["photograph"][1, 2], picture[:, row : row + 24, column : column + 24])
 
 
-def test_gradients_of_the_renderer():
-    channels = torch.randn(2, 6, 4, 4, generator=seeded(), dtype=torch.float64).requires_grad_(True)
-    towards = _flash.camera(4, CPU).double()
+def test_statistics_know_a_material_from_its_mean():
+    """True maps moved across the picture are nearer to a photograph than their means are, by every statistic."""
+    family = small(SvbrdfStationary, train=24, pixels=64, crop=32)
+    maps = family.photographs.maps
+    corner = family.compared.expand(len(maps), -1, -1)
 
-    def picture(values):
-        return _flash.photograph(_flash.to_maps(values), towards, 64)
+    def cut(maps):
+        return family._cut(_flash.photograph(maps, family.towards, 64).clamp(0, 1), corner)
 
-    assert torch.autograd.gradcheck(picture, channels)
-    assert torch.autograd.gradgradcheck(picture, channels)
-
-
-def test_crops_are_parts_of_the_picture():
-    """But for a border of one pixel, where its normals are one-sided, a rendered part is part of the rendering."""
-    _, maps = _materials.make(_materials.STATIONARY, 8, 32)
-    towards = _flash.camera(32, CPU)
-    whole = _flash.photograph(maps, towards, 32)
-    part = _flash.photograph(maps[..., 5:25, 8:28], towards[:, 5:25, 8:28], 32)
-    torch.testing.assert_close(part[..., 1:-1, 1:-1], whole[..., 6:24, 9:27])
-
-
-def test_develop_is_gamma_and_keeps_a_slope_beyond_white():
-    light = torch.tensor([0.0, 0.25, 1.0, 4.0], requires_grad=True)
-    value = _flash.develop(light)
-    values = value.detach()
-    torch.testing.assert_close(values[1:3], torch.tensor([0.25 ** (1 / 2.2), 1.0]))
-    assert 0 <= float(values[0]) < 0.02
-    (slope,) = torch.autograd.grad(value.sum(), light)
-    assert slope.isfinite().all()
-    assert 0 < float(slope[3]) < 0.1 * float(slope[2])
+    wanted = family._cut(family.photographs.pictures, corner)
+    moved, even = cut(maps.roll((21, 27), (2, 3))), cut(maps.mean((2, 3), keepdim=True).expand_as(maps))
+    for statistic, ratio in (
+        (lambda shown: family._gram(shown, wanted, family.features), 0.6),
+        (lambda shown: family._gram(shown, wanted, family.other_features), 0.6),
+        (lambda shown: family._spectrum(shown, wanted), 0.9),  # of one crop it is mostly noise
+    ):
+        assert float(statistic(wanted).max()) == 0
+        assert float((statistic(moved) / statistic(even)).mean()) < ratio
 
 
-@pytest.mark.parametrize("kinds", [_materials.STATIONARY, _materials.NON_STATIONARY], ids=["stationary", "other"])
-def test_materials_are_in_range_varied_and_reproducible(kinds):
-    names, maps = _materials.make(kinds, 3 * len(kinds), 48)
-    assert len(set(names)) == len(names)
-    assert maps.shape == (3 * len(kinds), 6, 48, 48)
-    assert 0 <= float(maps.min()) <= float(maps.max()) <= 1
-    assert float(maps[:, 4].min()) >= _flash.SMOOTHEST - 1e-6
-    _, fewer = _materials.make(kinds, 5, 48)
-    assert torch.equal(fewer, maps[:5])
-    pictures = _flash.photograph(maps, _flash.camera(48, CPU), 48)
-    assert float(pictures.std((2, 3)).mean(1).min()) > 0.01, "a picture without contrast"
-    assert float(pictures.mean((1, 2, 3)).min()) > 0.05, "a black picture"
-    assert float((pictures >= 1).all(1).float().mean((1, 2)).max()) < 0.3, "an overexposed picture"
-    alike = (pictures[:, None] - pictures[None]).abs().mean((2, 3, 4)) + torch.eye(len(names))
-    assert float(alike.min()) > 0.01, "two members look the same"
+@each_family
+@mirrored
+def test_real_photographs_are_split_by_material(kind, monkeypatch):
+    monkeypatch.setenv(_data.MIRROR, str(SHARED))
+    family = small(kind, members="real", train=80, validation=12, test=20)
+    assert len(family.names) == len(set(family.names)) == 114
+    assert family.photographs.pictures.shape == (114, 3, 32, 32)
+    assert family.metric in (found := family.metrics(family.initial(2, seeded()), family.split.test[:2]))
+    assert "maps_mae" not in found
+    means = family.photographs.pictures.mean((1, 2, 3))
+    assert 0.05 < float(means.min()) < float(means.max()) < 0.95
+    with pytest.raises(UsageError, match="115 members .* only 114"):
+        small(kind, members="real", train=83, validation=12, test=20)
+
+
+def test_one_picture_per_material(tmp_path):
+    names = ["0282_IMG_0854.jpg", "0282_IMG_0851.jpg", "0300_IMG_1.jpg", "0282_IMG_0900.jpg"]
+    chosen = one_per_material([tmp_path / ("train" if i % 2 else "test") / name for i, name in enumerate(names)])
+    assert {name: path.name for name, path in chosen.items()} == {"0282": names[1], "0300": names[2]}
+
+
+@each_family
+def test_folder_of_the_users_own(kind, tmp_path):
+    for i in range(4):
+        Image.new("RGB", (60, 40), (60 * i, 10, 200)).save(tmp_path / f"sheet{i}.png")
+    family = small(kind, members="folder", folder=str(tmp_path), train=2, validation=1, test=1)
+    assert family.names == ["sheet0", "sheet1", "sheet2", "sheet3"]
+    torch.testing.assert_close(family.reference_picture(3)[5, 5], torch.tensor([180, 10, 200]) / 255)
+    with pytest.raises(UsageError, match="5 members .* only 4"):
+        small(kind, members="folder", folder=str(tmp_path), train=3, validation=1, test=1)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(UsageError, match=r"appearance\.svbrdf_.*broken\.png"):
+        small(kind, members="folder", folder=str(tmp_path))
+
+
+@each_family
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"members": "folder"}, "'folder' goes with"),
+        ({"folder": "pictures"}, "'folder' goes with"),
+        ({"members": "folder", "folder": "/nowhere"}, "/nowhere is not a folder"),
+        ({"test": 0}, "'test' is 0"),
+        ({"samples": 0}, "'samples' is 0"),
+        ({"pixels": 4}, "'pixels' is 4"),
+        ({"pixels": 34}, "'pixels' is 34, must be a multiple of 4"),
+    ],
+)
+def test_bad_parameters(kind, params, message):
+    with pytest.raises(UsageError, match=message):
+        small(kind, **params)
+
+
+def test_crops_have_to_fit():
+    with pytest.raises(UsageError, match="'crop' is 16, must be at least 20"):
+        small(SvbrdfStationary, crop=16)
+    with pytest.raises(UsageError, match="'pixels' is 32, must be at least 36"):
+        small(SvbrdfStationary, crop=36)

@@ -35,15 +35,17 @@ def to_maps(channels: Tensor) -> Tensor:
     return torch.cat([diffuse.sigmoid(), (specular + SPECULAR_OFFSET).sigmoid(), roughness, height.sigmoid()], -3)
 
 
-def normals(height: Tensor, pixel: float) -> Tensor:
-    """Return unit normals (…, 3, h, w) of a height field (…, h, w), central differences, one-sided at the border.
+def slopes(height: Tensor, pixel: float) -> tuple[Tensor, Tensor]:
+    """Return the slopes (…, h, w) along x and y of a height field (…, h, w); the normal is (−∂x, −∂y, 1), normalised.
+
+    Central differences, one-sided at the border.
 
     Args:
         height: in units of DEPTH.
         pixel: width of a pixel on the plane, as WIDTH.
     """
     down, right = torch.gradient(height * (DEPTH / pixel), dim=(-2, -1))
-    return torch.nn.functional.normalize(torch.stack([-right, down, torch.ones_like(right)], -3), dim=-3)
+    return right, -down
 
 
 def ggx(cosine: Tensor, alpha: Tensor) -> Tensor:
@@ -67,13 +69,16 @@ def radiance(maps: Tensor, towards: Tensor, pixel: float) -> Tensor:
         towards: (…, 3, h, w), of `camera` or a part of it.
         pixel: width of a pixel on the plane.
     """
-    distance = (towards**2).sum(-3, keepdim=True)  # squared
-    normal = normals(maps[..., 5, :, :], pixel)
-    cosine = (normal * towards).sum(-3, keepdim=True).mul(distance.rsqrt()).clamp(0, 1)
-    alpha = maps[..., 4:5, :, :] ** 2
+    diffuse, reflectance, roughness, height = maps.split((3, 1, 1, 1), -3)
+    x, y, z = towards.split(1, -3)
+    distance = x**2 + y**2 + z**2  # squared
+    along_x, along_y = slopes(height, pixel)
+    square = distance * (1 + along_x**2 + along_y**2)
+    cosine = ((z - along_x * x - along_y * y) * square.rsqrt()).clamp(0, 1)
+    alpha = roughness**2
     grazing = (cosine**2 + alpha**2 * (1 - cosine**2)).sqrt()  # c / G
-    specular = maps[..., 3:4, :, :] * ggx(cosine, alpha) * (math.pi / 4) / grazing
-    return (maps[..., :3, :, :] * cosine + specular) / distance
+    specular = reflectance * ggx(cosine, alpha) * (math.pi / 4) / grazing
+    return (diffuse * cosine + specular) / distance
 
 
 def develop(light: Tensor) -> Tensor:
