@@ -23,7 +23,9 @@ report: "workflow/report/workflow.rst"
 
 wildcard_constraints:
     task=alternatives(SUITE.tasks),
-    method=alternatives(SUITE.config["methods"]),
+    method=alternatives(SUITE.config.get("methods", {})),
+    family=alternatives(SUITE.config.get("families", {})),
+    learner=alternatives(SUITE.config.get("learners", {})),
     figure=alternatives(SUITE.figures),
 
 
@@ -40,6 +42,7 @@ rule all:
 
 
 include: "workflow/rules/runs.smk"
+include: "workflow/rules/learners.smk"
 include: "workflow/rules/tuning.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"

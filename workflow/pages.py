@@ -119,19 +119,37 @@ def note(name: str) -> str:
     return f"<p>{html.escape(schema(name)['description'])}</p>"
 
 
+NAMES = (
+    *("tasks", "scores", "summary", "claims", "qc", "environment", "gradients", "reproduction"),
+    *("speedups",),
+)
+
+
 def pages(folder: Path) -> dict[str, str]:
     """Return page → HTML from the tables in `folder`."""
-    names = ("tasks", "scores", "summary", "claims", "qc", "environment", "gradients", "reproduction")
-    read = {name: pd.read_csv(folder / f"{name}.csv") for name in names}
+    read = {name: pd.read_csv(folder / f"{name}.csv") for name in NAMES if (folder / f"{name}.csv").is_file()}
     whole = {name: note(name) + table(frame, name) for name, frame in read.items()}
+    made = pages_of_runs(read, whole) if "scores" in read else {}
+    if "speedups" in read:
+        models = pd.read_parquet(folder / "models.parquet")
+        parts = (whole["speedups"], "<h2>Trained learners</h2>", note("models"), table(models, "models"))
+        made["learners"] = page("Learners", *parts)
+    paper = ("<h2>The paper's table</h2>", whole["reproduction"]) if "reproduction" in read else ()
+    tasks = ("<h2>Tasks</h2>", whole["tasks"]) if "tasks" in read else ()
+    return made | {
+        "claims": page("The papers' claims", whole["claims"], *paper),
+        "environment": page("Versions and hardware", whole["environment"], *tasks),
+    }
+
+
+def pages_of_runs(read: dict[str, pd.DataFrame], whole: dict[str, str]) -> dict[str, str]:
+    """Return the pages about methods on tasks."""
     gaps = "<p>Median gap after the run: 1 = start, 0 = lowest known loss. Tasks from small to large.</p>"
     return {
         "methods": page("Methods over all tasks", whole["summary"]),
         "scores": page("Scores", gaps, matrix(read["scores"], read["tasks"]), "<h2>All numbers</h2>", whole["scores"]),
-        "claims": page("The papers' claims", whole["claims"], "<h2>The paper's table</h2>", whole["reproduction"]),
         "gradients": page("Gradients held against central differences", whole["gradients"]),
         "quality": page("Quality checks", whole["qc"]),
-        "environment": page("Versions and hardware", whole["environment"], "<h2>Tasks</h2>", whole["tasks"]),
     }
 
 

@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import sys
+from dataclasses import asdict
 from functools import cache
 from hashlib import sha256
 from math import ceil
@@ -15,12 +16,12 @@ from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
 
 from benchmarks.harness.errors import UsageError
-from benchmarks.harness.sources import sources
+from benchmarks.harness.sources import FAMILIES, sources
 from workflow.suite import load_suite, to_json
 
 BASE_MIB = 1024  # what Python and the libraries take before a task is built
 MINUTES_TO_START = 5
-TABLES = [
+TABLES_OF_RUNS = [
     "tasks.csv",
     "gradients.csv",
     "runs.parquet",
@@ -30,12 +31,28 @@ TABLES = [
     "scores.csv",
     "summary.csv",
     "qc.csv",
-    "claims.csv",
-    "environment.csv",
     "reproduction.csv",
     "pictures.npz",
 ]
-PAGES = ["methods", "scores", "claims", "gradients", "quality", "environment"]
+TABLES_OF_LEARNERS = [
+    "models.parquet",
+    "adaptation.parquet",
+    "quality_at.csv",
+    "speedups.csv",
+    "adaptation_pictures.npz",
+]
+TABLES_OF_ALL = ["claims.csv", "environment.csv"]
+PAGES_OF_RUNS = {  # page → category and title in the report
+    "methods": ("Tables", "methods"),
+    "scores": ("Tables", "scores"),
+    "gradients": ("Quality and provenance", "gradients"),
+    "quality": ("Quality and provenance", "quality checks"),
+}
+PAGES_OF_LEARNERS = {"learners": ("Tables", "learners")}
+PAGES_OF_ALL = {
+    "claims": ("Tables", "claims"),
+    "environment": ("Quality and provenance", "versions and hardware"),
+}
 
 
 def open_suite():
@@ -76,11 +93,23 @@ def alternatives(labels):
 
 SUITE = open_suite()
 FOLDER = SUITE.folder.as_posix()
+TABLES = (
+    (TABLES_OF_RUNS if SUITE.cells else [])
+    + (TABLES_OF_LEARNERS if SUITE.meta_cells else [])
+    + TABLES_OF_ALL
+)
+PAGES = (
+    (PAGES_OF_RUNS if SUITE.cells else {})
+    | (PAGES_OF_LEARNERS if SUITE.meta_cells else {})
+    | PAGES_OF_ALL
+)
 CELLS = {(cell.task, cell.method): cell for cell in SUITE.cells}
 SCENES = {  # label → problem and parameters
     label: [task.problem, task.params] for label, task in SUITE.tasks.items() if task.problem.startswith("rendering.")
 }
 TUNING = {(cell.task, cell.method): cell for cell in SUITE.tuning_cells}
+LEARNERS = {(cell.family, cell.learner): cell for cell in SUITE.meta_cells}
+META_TUNING = {(cell.family, cell.learner): cell for cell in SUITE.meta_tuning_cells}
 
 # `.venv/bin/snakemake` works without an activated environment; in conda's environments `python` is theirs.
 if DeploymentMethod.CONDA not in workflow.deployment_settings.deployment_method:
@@ -103,6 +132,20 @@ def sources_of_cell(wildcards):
     return sorted(runner | modules(f"benchmarks.{cell.problem}") | modules(f"methods.{cell.algorithm}"))
 
 
+def sources_of_training(wildcards):
+    cell = LEARNERS[wildcards.family, wildcards.learner]
+    world, learner = f"benchmarks.{FAMILIES}.{cell.world}", f"methods.meta.{cell.algorithm}"
+    return sorted(modules("benchmarks.harness.meta_train") | modules(world) | modules(learner))
+
+
+def sources_of_adaptation(wildcards):
+    return sorted(modules("benchmarks.harness.adapt") | set(sources_of_training(wildcards)))
+
+
+def sources_of_meta_tuning(wildcards):
+    return sorted(modules("benchmarks.harness.meta_tune") | set(sources_of_training(wildcards)))
+
+
 def sources_of_scenes():
     problems = {f"benchmarks.{problem}" for problem, _ in SCENES.values()}
     return sorted(modules("workflow.tables.scene_landscape", *sorted(problems)))
@@ -122,6 +165,20 @@ def cell_spec(wildcards):
 
 def tuning_spec(wildcards):
     return to_json(TUNING[wildcards.task, wildcards.method])
+
+
+def training_spec(wildcards):
+    """How adaptation is measured decides nothing about training."""
+    spec = asdict(LEARNERS[wildcards.family, wildcards.learner])
+    return to_json(spec | {"steps": 1, "pictured": 0})
+
+
+def adaptation_spec(wildcards):
+    return to_json(LEARNERS[wildcards.family, wildcards.learner])
+
+
+def meta_tuning_spec(wildcards):
+    return to_json(META_TUNING[wildcards.family, wildcards.learner])
 
 
 def options_of_figure(wildcards):
@@ -164,6 +221,14 @@ def minutes_of_cell(wildcards):
 def minutes_of_tuning(wildcards):
     cell = TUNING[wildcards.task, wildcards.method]
     return minutes(cell, 6 * len(cell.replicates))
+
+
+def memory_of_family(wildcards):
+    return BASE_MIB + ceil(1024 * SUITE.config["families"][wildcards.family].get("memory_gib", 4))
+
+
+def of_all_learners(folder, name):
+    return [f"{FOLDER}/{folder}/{family}/{learner}/{name}" for family, learner in LEARNERS]
 
 
 def of_all_cells(name):

@@ -6,48 +6,21 @@ rule pages:
         tables=[f"{FOLDER}/tables/{name}" for name in TABLES],
         sources=sorted(modules("workflow.pages")),
     output:
-        methods=report(
-            f"{FOLDER}/report/methods.html",
-            caption="../report/methods.rst",
-            category="Tables",
-            labels={"table": "methods"},
-        ),
-        scores=report(
-            f"{FOLDER}/report/scores.html",
-            caption="../report/scores.rst",
-            category="Tables",
-            labels={"table": "scores"},
-        ),
-        claims=report(
-            f"{FOLDER}/report/claims.html",
-            caption="../report/claims.rst",
-            category="Tables",
-            labels={"table": "claims"},
-        ),
-        gradients=report(
-            f"{FOLDER}/report/gradients.html",
-            caption="../report/gradients.rst",
-            category="Quality and provenance",
-            labels={"table": "gradients"},
-        ),
-        quality=report(
-            f"{FOLDER}/report/quality.html",
-            caption="../report/quality.rst",
-            category="Quality and provenance",
-            labels={"table": "quality checks"},
-        ),
-        environment=report(
-            f"{FOLDER}/report/environment.html",
-            caption="../report/environment.rst",
-            category="Quality and provenance",
-            labels={"table": "versions and hardware"},
-        ),
+        [
+            report(
+                f"{FOLDER}/report/{page}.html",
+                caption=f"../report/{page}.rst",
+                category=category,
+                labels={"table": title},
+            )
+            for page, (category, title) in PAGES.items()
+        ],
     log:
         f"{FOLDER}/logs/pages.log",
     conda:
         "../../environment.yml"
     params:
-        results=subpath(output.methods, ancestor=2),
+        results=subpath(output[0], ancestor=2),
     shell:
         logged("python -m workflow.pages --results {params.results:q}")
 

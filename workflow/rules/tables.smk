@@ -8,6 +8,9 @@ rule tables:
         runs=of_all_cells("runs.parquet"),
         curves=of_all_cells("curves.parquet"),
         images=of_all_cells("images.npz"),
+        models=of_all_learners("adaptation", "models.parquet"),
+        adaptation=of_all_learners("adaptation", "adaptation.parquet"),
+        pictures=of_all_learners("adaptation", "pictures.npz"),
         sources=sorted(modules("workflow.tables.__main__")),
         paper="workflow/tables/paper_prdpt.csv",
     output:

@@ -22,9 +22,30 @@ rule tune_run:
         logged("python -m benchmarks.harness.tune --spec {params.spec:q} --out {params.out:q}")
 
 
+rule meta_tune:
+    input:
+        sources=sources_of_meta_tuning,
+    output:
+        f"{FOLDER}/tuning/{{family}}/{{learner}}/grid.parquet",
+    log:
+        f"{FOLDER}/logs/tune/{{family}}/{{learner}}.log",
+    conda:
+        "../../environment.yml"
+    threads: SUITE.threads
+    resources:
+        mem_mb=memory_of_family,
+        runtime=240,
+        gpu=int(SUITE.device != "cpu"),
+    params:
+        spec=meta_tuning_spec,
+        out=subpath(output[0], parent=True),
+    shell:
+        logged("python -m benchmarks.harness.meta_tune --spec {params.spec:q} --out {params.out:q}")
+
+
 rule tune:
     input:
-        grids=[f"{FOLDER}/tuning/{task}/{method}/grid.parquet" for task, method in TUNING],
+        grids=[f"{FOLDER}/tuning/{what}/{who}/grid.parquet" for what, who in [*TUNING, *META_TUNING]],
         sources=sorted(modules("workflow.tables.tuning")),
     output:
         grid=f"{FOLDER}/tuning/grid.csv",

@@ -13,20 +13,62 @@ from benchmarks.harness.errors import UsageError
 from benchmarks.harness.registry import method_class
 from benchmarks.harness.store import atomic
 from workflow.suite import Suite, load_suite
-from workflow.tables.claims import make_claims
+from workflow.tables.claims import run_claims
+from workflow.tables.claims_learners import learner_claims
 from workflow.tables.collect import read_curves, read_gradients, read_runs, read_tasks
 from workflow.tables.evidence import Evidence
+from workflow.tables.learners import (
+    collect_adaptation_pictures,
+    make_quality_at,
+    make_ratios,
+    make_speedups,
+    read_adaptation,
+    read_models,
+)
 from workflow.tables.pictures import Pictures, collect_pictures
 from workflow.tables.quality import Results, make_quality
 from workflow.tables.reproduction import make_reproduction
-from workflow.tables.schema import check
+from workflow.tables.schema import check, schema
 from workflow.tables.scores import make_scores
-from workflow.tables.summary import make_environment, make_summary
+from workflow.tables.summary import ORIGIN, make_environment, make_summary
 from workflow.tables.targets import make_hits, make_targets
 
 
 def make_tables(suite: Suite, results: Path) -> dict[str, pd.DataFrame | Pictures]:
     """Return file name → table of everything that the suite's finished cells tell."""
+    tables: dict[str, pd.DataFrame | Pictures] = {}
+    claims, origins = [], []
+    if suite.cells:
+        tables |= tables_of_runs(suite, results)
+        evidence = Evidence(
+            *(tables[name] for name in ("tasks.csv", "runs.parquet", "curves.parquet", "gradients.csv"))
+        )
+        claims += run_claims(evidence)
+        origins.append(tables["runs.parquet"])
+    if suite.meta_cells:
+        tables |= tables_of_learners(suite, results)
+        claims += learner_claims(tables["models.parquet"], tables["adaptation.parquet"])
+        origins.append(tables["models.parquet"])
+    tables["claims.csv"] = check(pd.DataFrame(claims, columns=list(schema("claims")["columns"])), "claims")
+    tables["environment.csv"] = make_environment(pd.concat([origin[ORIGIN] for origin in origins]))
+    return tables
+
+
+def tables_of_learners(suite: Suite, results: Path) -> dict[str, pd.DataFrame | Pictures]:
+    """Return the tables of learners on families."""
+    cells = suite.meta_cells
+    models, adaptation = read_models(cells, results), read_adaptation(cells, results)
+    return {
+        "models.parquet": models,
+        "adaptation.parquet": adaptation,
+        "quality_at.csv": make_quality_at(adaptation),
+        "speedups.csv": make_speedups(suite.name, make_ratios(models, adaptation)),
+        "adaptation_pictures.npz": collect_adaptation_pictures(cells, results),
+    }
+
+
+def tables_of_runs(suite: Suite, results: Path) -> dict[str, pd.DataFrame | Pictures]:
+    """Return the tables of methods on tasks."""
     cells = suite.cells
     labels = dict.fromkeys(cell.task for cell in cells)
     tasks, gradients = read_tasks(suite.name, labels, results), read_gradients(suite.name, labels, results)
@@ -44,8 +86,6 @@ def make_tables(suite: Suite, results: Path) -> dict[str, pd.DataFrame | Picture
         "scores.csv": scores,
         "summary.csv": make_summary(scores),
         "qc.csv": make_quality(Results(cells, tasks, runs, curves, scores, grid, untuned)),
-        "claims.csv": make_claims(Evidence(tasks, runs, curves, gradients)),
-        "environment.csv": make_environment(runs),
         "runs.parquet": runs,
         "curves.parquet": curves,
         "hits.parquet": hits,
@@ -86,7 +126,7 @@ def main() -> None:
     arguments = parser.parse_args()
     tables = make_tables(load_suite(arguments.config), arguments.results)
     write(tables, arguments.results / "tables")
-    found = tables["qc.csv"]
+    found = tables.get("qc.csv", pd.DataFrame({"verdict": []}))
     for row in found[found["verdict"] != "ok"].itertuples():
         print(f"{row.verdict}: {row.check} {row.subject}: {row.explanation}")
 

@@ -7,6 +7,8 @@ import pandas as pd
 
 from workflow.tables.schema import check
 
+ORIGIN = ["suite", "device", "versions", "commit"]  # where a run, or a trained learner, comes from
+
 
 def make_summary(scores: pd.DataFrame) -> pd.DataFrame:
     """Return summary.csv, best first.
@@ -52,6 +54,5 @@ def make_summary(scores: pd.DataFrame) -> pd.DataFrame:
 
 def make_environment(runs: pd.DataFrame) -> pd.DataFrame:
     """Return environment.csv: every combination of device, versions and commit, with the number of its runs."""
-    keys = ["suite", "device", "versions", "commit"]
-    counted = runs[keys].fillna("").groupby(keys).size().rename("n_runs").reset_index()
+    counted = runs[ORIGIN].fillna("").groupby(ORIGIN).size().rename("n_runs").reset_index()
     return check(counted.sort_values("n_runs", ascending=False, kind="stable").reset_index(drop=True), "environment")
