@@ -1,13 +1,14 @@
-"""BRDFs: how a material reflects light from one direction into another, fitted by a network of 675 weights."""
+"""BRDFs: how a material reflects light from one direction into another, fitted by a network or a simpler model."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from benchmarks.appearance import _analytic, _nbrdf
+from benchmarks.appearance import _analytic, _brdf_models, _nbrdf, _patterns
 from benchmarks.appearance._directions import cosines, draw
 from benchmarks.appearance._sphere import Sphere
 from benchmarks.harness.family import Family, split_members
@@ -39,6 +40,8 @@ class Brdf(Family):
         test: int = 32,
         samples: int = 512,
         pixels: int = 64,
+        model: Literal["nbrdf", "phong", "cook_torrance", "pca"] = "nbrdf",
+        components: int = 10,
     ) -> None:
         """Split the materials into so many for each purpose.
 
@@ -46,10 +49,12 @@ class Brdf(Family):
             members: `merl` downloads 0.5 MB, and takes e.g. train 68, validation 12, test 20.
             samples: pairs of directions per gradient step.
             pixels: width of the sphere's picture.
+            model: what is fitted; `pca` is a linear basis learned from the training members.
+            components: of the basis, joint in colour, at most the training members less one.
         """
         at_least(1, "appearance.brdf", samples=samples)
         at_least(16, "appearance.brdf", pixels=pixels)
-        self.n_weights, self.samples, self.steps = _nbrdf.N_WEIGHTS, samples, 10
+        self.samples, self.steps = samples, 10
         generator = torch.Generator().manual_seed(derive("appearance.brdf", "materials"))
         if members == "merl":
             self.names, networks = _nbrdf.merl()
@@ -60,12 +65,14 @@ class Brdf(Family):
             self.names = [f"{_analytic.MODELS[model].__name__}-{i}" for i, model in enumerate(drawn.model.tolist())]
             self.networks, self.materials = None, drawn
         self.split = split_members(len(self.names), train, validation, test, "appearance.brdf")
+        self.model = _brdf_models.build(model, partial(self._everywhere, self.split.train), components)
+        self.n_weights = self.model.n_weights
         self.sphere = Sphere(pixels, self.device)
         checked = draw(CHECKED, torch.Generator().manual_seed(derive("appearance.brdf", "metrics")))
         self.checked = tuple(vectors.to(self.device) for vectors in checked)
 
     def initial(self, count: int, generator: torch.Generator) -> Tensor:
-        return _nbrdf.initial(count, generator).to(self.device)
+        return self.model.initial(count, generator).to(self.device)
 
     def reference(self, members: Tensor, half: Tensor, difference: Tensor) -> Tensor:
         """Return the members' BRDFs (tasks, n, 3) in 1/sr at vectors (tasks, n, 3)."""
@@ -80,6 +87,23 @@ class Brdf(Family):
         )
         return self._batch(members, half, difference)
 
+    def pattern(self, n: int, kind: _patterns.Kind, generator: torch.Generator) -> Tensor:
+        """Return coordinates (n, 3) of random or stratified directions for `measure`; they have no bounds."""
+        return _patterns.pattern(n, kind, generator).to(self.device)
+
+    def measure(self, members: Tensor, directions: Tensor) -> Batch:
+        """Return training samples of each member (tasks,) at these directions, differentiable in them.
+
+        Args:
+            directions: coordinates (n, 3) for all members or (tasks, n, 3); every value is a valid pair of directions.
+        """
+        half, difference = _patterns.vectors(directions.expand(len(members), -1, -1))
+        return self._batch(members, half, difference)
+
+    def _everywhere(self, members: Tensor, half: Tensor, difference: Tensor) -> Tensor:
+        vectors = (vectors.to(self.device).expand(len(members), -1, -1) for vectors in (half, difference))
+        return self.reference(members, *vectors)
+
     def _batch(self, members: Tensor, half: Tensor, difference: Tensor) -> Batch:
         cosine = cosines(half, difference)[0][..., None]
         target = torch.log1p(cosine * self.reference(members, half, difference))
@@ -88,9 +112,8 @@ class Brdf(Family):
     def loss(self, weights: Tensor, batch: Batch) -> Tensor:
         return (self._logarithm(weights, batch) - batch["target"]).abs().mean((1, 2))
 
-    @staticmethod
-    def _logarithm(weights: Tensor, batch: Batch) -> Tensor:
-        return torch.log1p(batch["cosine"] * _nbrdf.evaluate(weights, batch["vectors"]))
+    def _logarithm(self, weights: Tensor, batch: Batch) -> Tensor:
+        return torch.log1p(batch["cosine"] * self.model.evaluate(weights, batch["vectors"]))
 
     @torch.no_grad()
     def metrics(self, weights: Tensor, members: Tensor) -> dict[str, Tensor]:
@@ -108,17 +131,13 @@ class Brdf(Family):
 
     def _pictures(self, weights: Tensor) -> Tensor:
         return self.sphere.render(
-            lambda half, difference: _nbrdf.evaluate(
+            lambda half, difference: self.model.evaluate(
                 weights, torch.cat([half, difference], -1).expand(len(weights), -1, -1)
             )
         )
 
     def _reference_pictures(self, members: Tensor) -> Tensor:
-        return self.sphere.render(
-            lambda half, difference: self.reference(
-                members, half.expand(len(members), -1, -1), difference.expand(len(members), -1, -1)
-            )
-        )
+        return self.sphere.render(lambda half, difference: self._everywhere(members, half, difference))
 
     @torch.no_grad()
     def picture(self, weights: Tensor, member: int) -> Tensor:

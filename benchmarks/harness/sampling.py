@@ -1,0 +1,253 @@
+"""How few measurements of a BRDF are enough, and where to take them: error against their number, for four models.
+
+`python -m benchmarks.harness.sampling --spec JSON --out FOLDER` writes `sampling.parquet`. What is finished is kept, in
+one file per model, method, number of measurements and seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property, partial
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.harness.cell import entry, limit_threads, open_device
+from benchmarks.harness.errors import UsageError, unknown
+from benchmarks.harness.parameters import at_least, check
+from benchmarks.harness.seeds import derive
+from benchmarks.harness.sources import fingerprint, sources
+from benchmarks.harness.store import atomic, read_json, require_writable, write_json
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from benchmarks.appearance._patterns import Kind
+    from methods.meta._measured_descent import MeasuredDescent
+    from methods.meta.base import Batch, Learner, State, Update
+
+    Rule = Callable[[], Update]  # an update may keep a state: a new one for every descent
+
+TABLE = "sampling.parquet"
+COLUMNS = ["suite", "family", "model", "method", "n", "seed", "member", "metric", "value", "train_samples", "train_s"]
+MODELS = ("nbrdf", "phong", "cook_torrance", "pca")
+METHODS = ("random", "stratified", "meta", "learned")
+ADAM_RATES = (0.003, 0.01, 0.03, 0.1, 0.3)  # of the fit from the mean start, decaying to zero
+DESCENT_RATES = (0.03, 0.1, 0.3, 1.0, 3.0)  # where Meta-SGD's step sizes begin
+MEAN_RATE = 0.02  # of the Adam that fits the mean start
+OUTER_RATES = {"nbrdf": 0.005, "phong": 0.02, "cook_torrance": 0.02, "pca": 0.02}
+WARM_COUNT = 32  # measurements in the training that all n share
+JUDGED = 1024  # samples per validation member on which rates are chosen
+OWNER = "sampling"  # in messages
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """What the pipeline asks for."""
+
+    suite: str
+    family: str  # label in the table
+    params: dict[str, Any] = field(default_factory=dict)  # of appearance.brdf; `model` stands in `models`
+    models: list[str] = field(default_factory=lambda: list(MODELS))
+    methods: list[str] = field(default_factory=lambda: list(METHODS))
+    counts: list[int] = field(default_factory=lambda: [2**power for power in range(10)])  # measurements n
+    seeds: list[int] = field(default_factory=lambda: [0, 1])
+    steps: int = 20  # of adaptation, and of the inner loop
+    mean_steps: int = 300  # of Adam towards the mean start, which all methods share
+    warm_steps: int = 300  # outer steps that `meta` and `learned` share, for all n
+    outer_steps: int = 60  # then of each of them, for every n
+    tasks_per_step: int = 8
+    device: str = "cpu"
+    threads: int = 1
+
+    @classmethod
+    def from_json(cls, text: str) -> Sampling:
+        """Parse a specification; raises UsageError naming key and value of what is wrong."""
+        content = json.loads(text)
+        known = [item.name for item in fields(cls)]
+        for key in content:
+            if key not in known:
+                raise unknown("key of a specification of sampling:", key, known)
+        found = cls(**content)
+        for kind, asked, there in (("model", found.models, MODELS), ("method", found.methods, METHODS)):
+            for name in asked:
+                if name not in there:
+                    raise unknown(kind, name, there)
+        for key in ("models", "methods", "counts", "seeds"):
+            if not getattr(found, key):
+                raise UsageError(f"{OWNER}: {key!r} must not be empty")
+        numbers = ("steps", "mean_steps", "warm_steps", "outer_steps", "tasks_per_step", "threads")
+        at_least(1, OWNER, counts=min(found.counts), **{key: getattr(found, key) for key in numbers})
+        at_least(0, OWNER, seeds=min(found.seeds))
+        if "model" in found.params:
+            raise UsageError(f"{OWNER}: parameter 'model' of the family is given by 'models'")
+        return found
+
+    def fingerprint(self) -> str:
+        """Return the hash of code and settings that a stored piece must carry to be reused."""
+        facts = asdict(self)
+        for key in ("suite", "family", "models", "methods", "counts", "seeds"):
+            facts.pop(key)
+        return fingerprint(sources("benchmarks.harness.sampling"), json.dumps(facts, sort_keys=True))
+
+
+class Bench:
+    """One model and seed: the family, and what all methods share before they see a number of measurements."""
+
+    def __init__(self, spec: Sampling, model: str, seed: int) -> None:
+        """Build the family and fit the mean start: one model for all training members."""
+        from benchmarks.appearance.brdf import Brdf
+        from methods.meta.general import General
+
+        self.spec, self.model, self.seed = spec, model, seed
+        params = check(Brdf.setup, {**spec.params, "model": model}, f"family {spec.family!r} (appearance.brdf)")
+        self.family = Brdf(device=spec.device, **params)
+        self.tasks = min(spec.tasks_per_step, len(self.family.training_members))
+        mean = General(tasks_per_step=self.tasks, steps_per_task=1, outer_rate=MEAN_RATE)
+        self.mean = self.train(mean, spec.mean_steps * self.tasks * self.family.samples, "mean")
+
+    def generator(self, *purpose: str | int) -> torch.Generator:
+        """Return random numbers for a purpose; the same ones for all methods that share it."""
+        import torch
+
+        return torch.Generator().manual_seed(derive("sampling", self.model, self.seed, *purpose))
+
+    def train(self, learner: Learner, samples: int, *purpose: str | int) -> State:
+        """Train on so many samples."""
+        from methods.meta.base import Budget
+
+        return learner.train(self.family, Budget(samples), derive("sampling", self.model, self.seed, *purpose))
+
+    def learner(self, n: int, directions: bool, rate: float = 1.0) -> MeasuredDescent:
+        """Return a learner for n measurements that begins at the mean start, with this inner rate."""
+        from methods.meta._measured_descent import MeasuredDescent
+
+        params = {"inner_rate": rate, "inner_steps": self.spec.steps, "tasks_per_step": self.tasks}
+        learner = MeasuredDescent(n=n, directions=directions, outer_rate=OUTER_RATES[self.model], **params)
+        learner.begin_at(self.mean["learned"])
+        return learner
+
+    @cached_property
+    def warm(self) -> State:
+        """Start and step sizes learned for WARM_COUNT random measurements, from where training goes on for every n."""
+        n = WARM_COUNT
+        learners = [self.learner(n, False, rate) for rate in DESCENT_RATES]
+        rules = [
+            partial(item.rule, item.begin(self.family, self.generator("begin")), self.spec.steps) for item in learners
+        ]
+        learner = learners[self.best(rules, n, "random")]
+        return self.train(learner, self.spec.warm_steps * self.tasks * (n + self.family.samples), "warm")
+
+    def measure(self, members: Tensor, n: int, kind: Kind, purpose: str) -> Batch:
+        """Return n measurements (tasks, n, …) of each member, at directions of its own."""
+        import torch
+
+        generator = self.generator(purpose, kind, n)
+        directions = torch.stack([self.family.pattern(n, kind, generator) for _ in range(len(members))])
+        return self.family.measure(members, directions)
+
+    def descend(self, start: Tensor, rule: Rule, batch: Batch) -> Tensor:
+        """Return the weights (tasks, n_weights) after all steps, each on the same measurements."""
+        import torch
+
+        weights, update = start.expand(len(batch["target"]), -1), rule()
+        for step in range(self.spec.steps):
+            weights = weights.detach().requires_grad_(True)
+            (gradient,) = torch.autograd.grad(self.family.loss(weights, batch).sum(), weights)
+            weights = update(weights.detach(), gradient, step)
+        return weights.detach()
+
+    def best(self, rules: Sequence[Rule], n: int, kind: Kind) -> int:
+        """Return which rule takes the validation members from the mean start to the least loss elsewhere."""
+        import torch
+
+        members = self.family.split.validation
+        batch = self.measure(members, n, kind, "validation")
+        judged = self.family.sample(members, JUDGED, self.generator("judged"))
+        ended = [self.descend(self.mean["learned"]["start"], rule, batch) for rule in rules]
+        losses = torch.stack([self.family.loss(weights, judged).mean() for weights in ended])
+        return int(losses.nan_to_num(float("inf")).argmin())
+
+    def fit(self, kind: Kind, n: int) -> tuple[Tensor, int, float]:
+        """Fit the test members with tuned Adam from the mean start; return weights, training samples and seconds."""
+        from methods.meta.finetune import Finetune
+
+        rules = [partial(Finetune(lr=rate, decay=True).rule, {}, self.spec.steps) for rate in ADAM_RATES]
+        rule = rules[self.best(rules, n, kind)]
+        batch = self.measure(self.family.split.test, n, kind, "test")
+        return self.descend(self.mean["learned"]["start"], rule, batch), self.mean["samples"], self.mean["seconds"]
+
+    def meta(self, directions: bool, n: int) -> tuple[Tensor, int, float]:
+        """Learn start, rates and perhaps directions, then adapt to the test members; returns as `fit` does."""
+        learner = self.learner(n, directions)
+        learner.begin_at(self.warm["learned"])
+        state = self.train(learner, self.spec.outer_steps * self.tasks * (n + self.family.samples), "train", n)
+        learned = state["learned"]
+        members = self.family.split.test
+        batch = learner.measurements(learned, self.family, members, self.generator("test", "random", n))
+        weights = self.descend(learned["start"], partial(learner.rule, learned, self.spec.steps), batch)
+        samples, seconds = (sum(part[key] for part in (self.mean, self.warm, state)) for key in ("samples", "seconds"))
+        return weights, samples, seconds
+
+
+def run_piece(bench: Bench, method: str, n: int) -> list[dict[str, Any]]:
+    """Return the rows of one method and number of measurements."""
+    if method in ("random", "stratified"):
+        weights, samples, seconds = bench.fit(method, n)
+    else:
+        weights, samples, seconds = bench.meta(method == "learned", n)
+    members = bench.family.split.test
+    facts = {"model": bench.model, "method": method, "n": n, "seed": bench.seed}
+    return [
+        {**facts, "member": bench.family.names[member], "metric": metric, "value": value,
+         "train_samples": samples, "train_s": seconds}
+        for metric, values in bench.family.metrics(weights, members).items()
+        for member, value in zip(members.tolist(), values.tolist(), strict=True)
+    ]  # fmt: skip
+
+
+def run_sampling(spec: Sampling, out: Path) -> None:
+    """Compute the missing pieces, then write the table into `out`."""
+    import math
+
+    import pandas as pd
+
+    open_device(spec.device)
+    require_writable(out)
+    mark = spec.fingerprint()
+    rows = []
+    for model, seed in product(spec.models, spec.seeds):
+        bench = None
+        for n, method in product(spec.counts, spec.methods):
+            kept = out / f"{model}_{method}_{n}_{seed}.json"
+            stored = read_json(kept)
+            if stored is None or stored.get("fingerprint") != mark:
+                bench = bench or Bench(spec, model, seed)
+                stored = {"fingerprint": mark, "rows": run_piece(bench, method, n)}
+                write_json(kept, stored)
+                errors = [row["value"] for row in stored["rows"] if row["metric"] == bench.family.metric]
+                print(f"{model} {method} n={n} seed {seed}: log-L1 {sum(errors) / len(errors):.4f}", flush=True)
+            rows += [{"suite": spec.suite, "family": spec.family, **row} for row in stored["rows"]]
+    for row in rows:
+        row["value"] = row["value"] if math.isfinite(row["value"]) else float("nan")
+    with atomic(out / TABLE) as part:
+        pd.DataFrame(rows, columns=COLUMNS).to_parquet(part, index=False)
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spec", required=True, help="the specification as JSON")
+    parser.add_argument("--out", required=True, type=Path, help="folder for the table")
+    arguments = parser.parse_args()
+    spec = Sampling.from_json(arguments.spec)
+    limit_threads(spec.threads)
+    run_sampling(spec, arguments.out)
+
+
+if __name__ == "__main__":
+    entry(main)
