@@ -101,10 +101,10 @@ def test_crops_are_parts_of_the_picture():
 
 
 def test_develop_is_gamma_and_keeps_a_slope_beyond_white():
-    light = torch.tensor([0.0, 0.25, 1.0, 4.0], requires_grad=True)
+    light = torch.tensor([0.0, 0.25, 0.9, 4.0], requires_grad=True)
     value = _flash.develop(light)
     values = value.detach()
-    torch.testing.assert_close(values[1:3], torch.tensor([0.25 ** (1 / 2.2), 1.0]))
+    torch.testing.assert_close(values[1:3], torch.tensor([0.25, 0.9]) ** (1 / 2.2), rtol=1e-3, atol=0)
     assert 0 <= float(values[0]) < 0.02
     (slope,) = torch.autograd.grad(value.sum(), light)
     assert slope.isfinite().all()

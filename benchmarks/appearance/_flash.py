@@ -14,7 +14,7 @@ DEPTH = 0.05  # height of a map's 1, in the same units
 ROUGHEST, SMOOTHEST = 1.0, 0.2  # roughness; below, a highlight is smaller than a pixel of desk size
 SPECULAR_OFFSET = -3.0  # channels of zeros are a plastic: specular .047, not .5
 GAMMA = 2.2
-DARKEST = 1e-4  # radiance below which a picture does not get darker: the slope of x^(1/2.2) at 0 is infinite
+DARKEST = 1e-4  # radiance added to all: the slope of x^(1/2.2) at 0 is infinite
 LEAK = 0.1  # slope beyond white
 
 
@@ -86,7 +86,7 @@ def develop(light: Tensor) -> Tensor:
 
     Beyond white they go on with a tenth of the slope: a loss on them can leave an overexposed start.
     """
-    value = light.clamp_min(DARKEST) ** (1 / GAMMA)
+    value = (light + DARKEST) ** (1 / GAMMA)
     return torch.where(value > 1, 1 + LEAK * (value - 1), value)
 
 

@@ -28,10 +28,10 @@ class SvbrdfNonstationary(Family):
     provenance = "paper"
     source = (
         "Fischer & Ritschel 2022 (Metappearance), non-stationary svBRDF: U-Net with AdaIN → six maps → flash renderer "
-        "(field of view 45°, gamma 2.2), L1 on pixels, 20 steps, first order. Ours: smaller network and pictures; the "
-        "noise is fixed, so that pixels mean places; by default materials made in code, rendered by the same renderer: "
-        "some maps would explain their photographs exactly; with `members: real` the flash photographs of Henzler et "
-        "al. 2021, one per material, which no maps explain exactly"
+        "(field of view 45°, gamma 2.2), L1 on pixels. Ours: 20 steps, as for stationary ones; smaller network and "
+        "pictures; the noise is fixed, so that pixels mean places; by default materials made in code, rendered by the "
+        "same renderer: some maps would explain their photographs exactly; with `members: real` the flash photographs "
+        "of Henzler et al. 2021, one per material, with vignetting and a flash off centre, which the maps absorb"
     )
     metric = "l1"
 

@@ -36,7 +36,7 @@ class SvbrdfStationary(Family):
         "the same places of rendering and photograph, because the flash makes every place look different; maps are "
         "made for the crop alone, not cut from larger ones; by default materials made in code, rendered by the same "
         "renderer: some maps would explain their photographs; with `members: real` the flash photographs of Henzler et "
-        "al. 2021, one per material, which are stationary only more or less"
+        "al. 2021, one per material, more or less stationary, with vignetting and a flash off centre"
     )
     metric = "gram"
 
@@ -51,7 +51,7 @@ class SvbrdfStationary(Family):
         pixels: int = 64,
         crop: int = 32,
         channels: int = 8,
-        depth: int = 2,
+        depth: int = 3,
         filters: int = 16,
     ) -> None:
         """Split the materials into so many for each purpose.
