@@ -21,6 +21,7 @@ class Canvas:
         self.generator = generator
 
     def uniform(self, low: float, high: float, *size: int) -> Tensor:
+        """Return uniform draws of this shape."""
         return low + (high - low) * torch.rand(*size, generator=self.generator)
 
     def integer(self, low: int, high: int) -> int:
@@ -167,6 +168,7 @@ STATIONARY: tuple[Kind, ...] = (tiles, leather, brushed_metal, wood, fabric, sto
 
 
 def any_stationary(on: Canvas) -> Tensor:
+    """One of them, drawn at random."""
     return STATIONARY[on.integer(0, len(STATIONARY) - 1)](on)
 
 
