@@ -93,16 +93,8 @@ def alternatives(labels):
 
 SUITE = open_suite()
 FOLDER = SUITE.folder.as_posix()
-TABLES = (
-    (TABLES_OF_RUNS if SUITE.cells else [])
-    + (TABLES_OF_LEARNERS if SUITE.meta_cells else [])
-    + TABLES_OF_ALL
-)
-PAGES = (
-    (PAGES_OF_RUNS if SUITE.cells else {})
-    | (PAGES_OF_LEARNERS if SUITE.meta_cells else {})
-    | PAGES_OF_ALL
-)
+TABLES = (TABLES_OF_RUNS if SUITE.cells else []) + (TABLES_OF_LEARNERS if SUITE.meta_cells else []) + TABLES_OF_ALL
+PAGES = (PAGES_OF_RUNS if SUITE.cells else {}) | (PAGES_OF_LEARNERS if SUITE.meta_cells else {}) | PAGES_OF_ALL
 CELLS = {(cell.task, cell.method): cell for cell in SUITE.cells}
 SCENES = {  # label → problem and parameters
     label: [task.problem, task.params] for label, task in SUITE.tasks.items() if task.problem.startswith("rendering.")
