@@ -26,6 +26,7 @@ wildcard_constraints:
     method=alternatives(SUITE.config.get("methods", {})),
     family=alternatives(SUITE.config.get("families", {})),
     learner=alternatives(SUITE.config.get("learners", {})),
+    model=alternatives(SUITE.sampling),
     figure=alternatives(SUITE.figures),
 
 

@@ -18,7 +18,7 @@ import yaml
 from benchmarks.harness.cell import Cell
 from benchmarks.harness.errors import UsageError
 from benchmarks.harness.meta_cell import MetaCell
-from workflow.validate import check_names, check_schema
+from workflow.validate import BRDF_MODELS, check_names, check_schema
 
 TUNING_CHECKPOINTS = 3
 PICTURED = {"gallery": None, "scenes": "rendering.sphere", "rendering": "rendering."}  # figure → tasks it defaults to
@@ -173,6 +173,16 @@ class Suite:
             device=self.device,
             threads=self.threads,
         )
+
+    @property
+    def sampling(self) -> dict[str, dict[str, Any]]:
+        """Return model of a BRDF → what `benchmarks.harness.sampling` is told about it."""
+        if "sampling" not in self.config:
+            return {}
+        given = dict(self.config["sampling"])
+        seeds, models = given.pop("seeds", self.seeds), given.pop("models", BRDF_MODELS)
+        facts = {"suite": self.name, "device": self.device, "threads": self.threads, "seeds": list(range(seeds))}
+        return {model: {**given, **facts, "models": [model]} for model in models}
 
     def tuned_params(self, task: str, method: str) -> dict[str, Any]:
         """Return the tuned parameters of a method (learner), those of the one it is `tuned_as` where it says so."""

@@ -18,6 +18,7 @@ from workflow.signature import options_of, setup_of
 if TYPE_CHECKING:
     from workflow.suite import Suite
 
+BRDF_MODELS = ("nbrdf", "phong", "cook_torrance", "pca")  # that sampling compares, dearest first
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = ROOT / "workflow" / "schemas" / "suite.schema.yaml"
 
@@ -138,6 +139,12 @@ def _check_learning(suite: Suite) -> None:
             _known(entry["tuned_as"], learners, "learner label", path, f"{where}.tuned_as")
     for number, block in enumerate(config.get("adaptations", [])):
         _known_labels(block, {"families": families, "learners": learners}, path, f"adaptations.{number}")
+    if "sampling" in config:
+        _check_params(
+            setup_of(f"benchmarks.{FAMILIES}.brdf"), config["sampling"].get("params", {}), path, "sampling", "brdf"
+        )
+        for model in suite.sampling:
+            _known(model, BRDF_MODELS, "model", path, "sampling.models")
     for cell in suite.meta_cells:
         origin = f"{suite.tuned_path} ({cell.family}, {cell.learner})"
         _check_params(setup_of(f"methods.meta.{cell.algorithm}"), cell.params, path, f"tuned: {origin}", cell.algorithm)

@@ -41,6 +41,7 @@ TABLES_OF_LEARNERS = [
     "speedups.csv",
     "adaptation_pictures.npz",
 ]
+TABLES_OF_SAMPLING = ["sampling.parquet"]
 TABLES_OF_ALL = ["claims.csv", "environment.csv"]
 PAGES_OF_RUNS = {  # page → category and title in the report
     "methods": ("Tables", "methods"),
@@ -93,7 +94,12 @@ def alternatives(labels):
 
 SUITE = open_suite()
 FOLDER = SUITE.folder.as_posix()
-TABLES = (TABLES_OF_RUNS if SUITE.cells else []) + (TABLES_OF_LEARNERS if SUITE.meta_cells else []) + TABLES_OF_ALL
+TABLES = (
+    (TABLES_OF_RUNS if SUITE.cells else [])
+    + (TABLES_OF_LEARNERS if SUITE.meta_cells else [])
+    + (TABLES_OF_SAMPLING if SUITE.sampling else [])
+    + TABLES_OF_ALL
+)
 PAGES = (PAGES_OF_RUNS if SUITE.cells else {}) | (PAGES_OF_LEARNERS if SUITE.meta_cells else {}) | PAGES_OF_ALL
 CELLS = {(cell.task, cell.method): cell for cell in SUITE.cells}
 SCENES = {  # label → problem and parameters
@@ -171,6 +177,10 @@ def adaptation_spec(wildcards):
 
 def meta_tuning_spec(wildcards):
     return to_json(META_TUNING[wildcards.family, wildcards.learner])
+
+
+def sampling_spec(wildcards):
+    return to_json(SUITE.sampling[wildcards.model])
 
 
 def options_of_figure(wildcards):

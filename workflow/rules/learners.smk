@@ -47,3 +47,24 @@ rule meta_adapt:
         logged(
             "python -m benchmarks.harness.adapt --spec {params.spec:q} --models {params.trained:q} --out {params.out:q}"
         )
+
+
+rule sampling:
+    input:
+        sources=sorted(modules("benchmarks.harness.sampling")),
+    output:
+        f"{FOLDER}/sampling/{{model}}/sampling.parquet",
+    log:
+        f"{FOLDER}/logs/sampling/{{model}}.log",
+    conda:
+        "../../environment.yml"
+    threads: SUITE.threads
+    resources:
+        mem_mb=BASE_MIB + 4096,
+        runtime=240,
+        gpu=int(SUITE.device != "cpu"),
+    params:
+        spec=sampling_spec,
+        out=subpath(output[0], parent=True),
+    shell:
+        logged("python -m benchmarks.harness.sampling --spec {params.spec:q} --out {params.out:q}")

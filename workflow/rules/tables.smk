@@ -11,6 +11,7 @@ rule tables:
         models=of_all_learners("adaptation", "models.parquet"),
         adaptation=of_all_learners("adaptation", "adaptation.parquet"),
         pictures=of_all_learners("adaptation", "pictures.npz"),
+        sampling=[f"{FOLDER}/sampling/{model}/sampling.parquet" for model in SUITE.sampling],
         sources=sorted(modules("workflow.tables.__main__")),
         paper="workflow/tables/paper_prdpt.csv",
     output:

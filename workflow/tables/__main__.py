@@ -15,6 +15,7 @@ from benchmarks.harness.store import atomic
 from workflow.suite import Suite, load_suite
 from workflow.tables.claims import run_claims
 from workflow.tables.claims_learners import learner_claims
+from workflow.tables.claims_sampling import sampling_claims
 from workflow.tables.collect import read_curves, read_gradients, read_runs, read_tasks
 from workflow.tables.evidence import Evidence
 from workflow.tables.learners import (
@@ -24,6 +25,7 @@ from workflow.tables.learners import (
     make_speedups,
     read_adaptation,
     read_models,
+    read_sampling,
 )
 from workflow.tables.pictures import Pictures, collect_pictures
 from workflow.tables.quality import Results, make_quality
@@ -49,6 +51,10 @@ def make_tables(suite: Suite, results: Path) -> dict[str, pd.DataFrame | Picture
         tables |= tables_of_learners(suite, results)
         claims += learner_claims(tables["models.parquet"], tables["adaptation.parquet"])
         origins.append(tables["models.parquet"])
+    if suite.sampling:
+        sampling = read_sampling(suite.sampling, results)
+        tables["sampling.parquet"] = sampling
+        claims += sampling_claims(sampling)
     tables["claims.csv"] = check(pd.DataFrame(claims, columns=list(schema("claims")["columns"])), "claims")
     tables["environment.csv"] = make_environment(pd.concat([origin[ORIGIN] for origin in origins]))
     return tables

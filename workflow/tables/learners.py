@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 
 from benchmarks.harness.adapt import ADAPTATION, MODELS, PICTURES
 from benchmarks.harness.meta_cell import MetaCell
+from benchmarks.harness.sampling import TABLE
 from workflow.tables.collect import read_parquet
 from workflow.tables.intervals import Floats, bootstrap, interval, median
 from workflow.tables.pictures import Pictures, read_pictures
@@ -34,6 +35,12 @@ def read_adaptation(cells: Sequence[MetaCell], results: Path) -> pd.DataFrame:
     """Return adaptation.parquet."""
     tables = [read_parquet(folder_of(cell, results) / ADAPTATION, results) for cell in cells]
     return check(pd.concat(tables, ignore_index=True), "adaptation")
+
+
+def read_sampling(models: Iterable[str], results: Path) -> pd.DataFrame:
+    """Return sampling.parquet, with the numbers of measurements for every model of BRDFs."""
+    tables = [read_parquet(results / "sampling" / model / TABLE, results) for model in models]
+    return check(pd.concat(tables, ignore_index=True), "sampling")
 
 
 def collect_adaptation_pictures(cells: Sequence[MetaCell], results: Path) -> Pictures:
