@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property, partial
@@ -36,12 +37,15 @@ TABLE = "sampling.parquet"
 COLUMNS = ["suite", "family", "model", "method", "n", "seed", "member", "metric", "value", "train_samples", "train_s"]
 MODELS = ("nbrdf", "phong", "cook_torrance", "pca")
 METHODS = ("random", "stratified", "meta", "learned")
-ADAM_RATES = (0.003, 0.01, 0.03, 0.1, 0.3)  # of the fit from the mean start, decaying to zero
-DESCENT_RATES = (0.03, 0.1, 0.3, 1.0, 3.0)  # where Meta-SGD's step sizes begin
+ADAM_RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # of the fit from the mean start, decaying to zero
+DESCENT_RATES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # where Meta-SGD's step sizes begin
 MEAN_RATE = 0.02  # of the Adam that fits the mean start
-OUTER_RATES = {"nbrdf": 0.005, "phong": 0.02, "cook_torrance": 0.02, "pca": 0.02}
+OUTER_RATES = {"nbrdf": 0.005, "phong": 0.05, "cook_torrance": 0.05, "pca": 0.05}
 WARM_COUNT = 32  # measurements in the training that all n share
-JUDGED = 1024  # samples per validation member on which rates are chosen
+WARM_SCALES = (0.03, 0.1, 0.3, 1.0)  # of its step sizes: fewer measurements want shorter steps
+PLACED = 64  # directions tried, in all patterns together, before the directions are learned
+REPEATS = 8  # adaptations to each validation member for the choice of rates, at most
+JUDGED = 256  # samples per validation member on which choices are judged
 OWNER = "sampling"  # in messages
 
 
@@ -139,16 +143,18 @@ class Bench:
         rules = [
             partial(item.rule, item.begin(self.family, self.generator("begin")), self.spec.steps) for item in learners
         ]
-        learner = learners[self.best(rules, n, "random")]
+        learner = learners[self.best(self.mean, rules, n, "random")]
         return self.train(learner, self.spec.warm_steps * self.tasks * (n + self.family.samples), "warm")
 
     def measure(self, members: Tensor, n: int, kind: Kind, purpose: str) -> Batch:
         """Return n measurements (tasks, n, …) of each member, at directions of its own."""
+        return self.family.measure(members, self.patterns(len(members), n, kind, self.generator(purpose, kind, n)))
+
+    def patterns(self, count: int, n: int, kind: Kind, generator: torch.Generator) -> Tensor:
+        """Return the coordinates (count, n, 3) of so many independent patterns."""
         import torch
 
-        generator = self.generator(purpose, kind, n)
-        directions = torch.stack([self.family.pattern(n, kind, generator) for _ in range(len(members))])
-        return self.family.measure(members, directions)
+        return torch.stack([self.family.pattern(n, kind, generator) for _ in range(count)])
 
     def descend(self, start: Tensor, rule: Rule, batch: Batch) -> Tensor:
         """Return the weights (tasks, n_weights) after all steps, each on the same measurements."""
@@ -161,37 +167,66 @@ class Bench:
             weights = update(weights.detach(), gradient, step)
         return weights.detach()
 
-    def best(self, rules: Sequence[Rule], n: int, kind: Kind) -> int:
-        """Return which rule takes the validation members from the mean start to the least loss elsewhere."""
-        import torch
+    def best(self, begun: State, rules: Sequence[Rule], n: int, kind: Kind) -> int:
+        """Return which rule takes the validation members from the start of `begun` to the least loss elsewhere.
 
-        members = self.family.split.validation
+        Every member is adapted to several times if n is small: one direction says little about a rule.
+        """
+        members = self.family.split.validation.repeat(min(REPEATS, max(1, PLACED // n)))
         batch = self.measure(members, n, kind, "validation")
         judged = self.family.sample(members, JUDGED, self.generator("judged"))
-        ended = [self.descend(self.mean["learned"]["start"], rule, batch) for rule in rules]
-        losses = torch.stack([self.family.loss(weights, judged).mean() for weights in ended])
-        return int(losses.nan_to_num(float("inf")).argmin())
+        start = begun["learned"]["start"]
+        return least([self.family.loss(self.descend(start, rule, batch), judged).mean() for rule in rules])
+
+    def best_pattern(self, rule: Rule, n: int) -> Tensor:
+        """Return the coordinates (n, 3), of PLACED // n stratified patterns, from which validation members fare best.
+
+        Descent improves a pattern but hardly carries a direction from one lobe of the BRDFs to another: it matters most
+        for few directions, and then many can be tried.
+        """
+        members, count = self.family.split.validation, max(1, PLACED // n)
+        patterns = self.patterns(count, n, "stratified", self.generator("pattern", n))
+        batch = self.family.measure(members.repeat(count), patterns.repeat_interleave(len(members), 0))
+        weights = self.descend(self.warm["learned"]["start"], rule, batch)
+        judged = self.family.sample(members, JUDGED, self.generator("judged"))
+        judged = {name: value.repeat(count, 1, 1) for name, value in judged.items()}
+        return patterns[least(list(self.family.loss(weights, judged).view(count, -1).mean(1)))]
 
     def fit(self, kind: Kind, n: int) -> tuple[Tensor, int, float]:
         """Fit the test members with tuned Adam from the mean start; return weights, training samples and seconds."""
         from methods.meta.finetune import Finetune
 
         rules = [partial(Finetune(lr=rate, decay=True).rule, {}, self.spec.steps) for rate in ADAM_RATES]
-        rule = rules[self.best(rules, n, kind)]
+        rule = rules[self.best(self.mean, rules, n, kind)]
         batch = self.measure(self.family.split.test, n, kind, "test")
         return self.descend(self.mean["learned"]["start"], rule, batch), self.mean["samples"], self.mean["seconds"]
 
     def meta(self, directions: bool, n: int) -> tuple[Tensor, int, float]:
         """Learn start, rates and perhaps directions, then adapt to the test members; returns as `fit` does."""
-        learner = self.learner(n, directions)
-        learner.begin_at(self.warm["learned"])
+        learner, warm = self.learner(n, directions), self.warm["learned"]
+        scaled = [{**warm, "log_rates": warm["log_rates"] + math.log(scale)} for scale in WARM_SCALES]
+        rules = [partial(learner.rule, item, self.spec.steps) for item in scaled]
+        chosen = self.best(self.warm, rules, n, "random")
+        learner.begin_at(
+            {**scaled[chosen], **({"directions": self.best_pattern(rules[chosen], n)} if directions else {})}
+        )
         state = self.train(learner, self.spec.outer_steps * self.tasks * (n + self.family.samples), "train", n)
         learned = state["learned"]
         members = self.family.split.test
-        batch = learner.measurements(learned, self.family, members, self.generator("test", "random", n))
+        if directions:
+            batch = learner.measurements(learned, self.family, members, self.generator("test"))
+        else:
+            batch = self.measure(members, n, "random", "test")  # where `fit` measures
         weights = self.descend(learned["start"], partial(learner.rule, learned, self.spec.steps), batch)
         samples, seconds = (sum(part[key] for part in (self.mean, self.warm, state)) for key in ("samples", "seconds"))
         return weights, samples, seconds
+
+
+def least(losses: list[Tensor]) -> int:
+    """Return the index of the least loss; one that is not a number loses."""
+    import torch
+
+    return int(torch.stack(losses).nan_to_num(float("inf")).argmin())
 
 
 def run_piece(bench: Bench, method: str, n: int) -> list[dict[str, Any]]:
@@ -212,8 +247,6 @@ def run_piece(bench: Bench, method: str, n: int) -> list[dict[str, Any]]:
 
 def run_sampling(spec: Sampling, out: Path) -> None:
     """Compute the missing pieces, then write the table into `out`."""
-    import math
-
     import pandas as pd
 
     open_device(spec.device)

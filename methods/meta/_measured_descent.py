@@ -50,18 +50,19 @@ class MeasuredDescent(MetaDescent):
         """
         self.describe("both", inner_rate, inner_steps, tasks_per_step, outer_rate)
         self.n, self.directions, self.scale = n, directions, direction_rate / outer_rate
-        self.given: dict[str, Tensor] | None = None
+        self.given: dict[str, Tensor] = {}
 
     def begin_at(self, learned: dict[str, Tensor]) -> None:
-        """Let training begin with this `start` and, if it is there, these `log_rates`."""
-        self.given = {name: learned[name] for name in ("start", "log_rates") if name in learned}
+        """Let training begin with what is given of `start`, `log_rates` and `directions` (coordinates (n, 3))."""
+        self.given = learned
 
     def begin(self, tasks: Measurable, generator: torch.Generator) -> dict[str, Tensor]:
         learned = super().begin(tasks, generator)
-        if self.given is not None:
-            learned |= {name: value.clone().to(tasks.device) for name, value in self.given.items()}
+        if self.directions:
+            learned["directions"] = tasks.pattern(self.n, "stratified", generator)
+        learned |= {name: self.given[name].clone().to(tasks.device) for name in learned.keys() & self.given.keys()}
         if self.directions:  # kept in units in which one outer rate suits all that is learned
-            learned["directions"] = tasks.pattern(self.n, "stratified", generator) / self.scale
+            learned["directions"] /= self.scale
         return learned
 
     def rule(self, learned: dict[str, Tensor], steps: int) -> Update:
