@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.appearance import _analytic, _brdf_models, _nbrdf, _patterns
-from benchmarks.appearance._directions import cosines, draw
+from benchmarks.appearance._directions import cosines, draw, half_and_difference
 from benchmarks.appearance._sphere import Sphere
 from benchmarks.harness.family import Family, split_members
 from benchmarks.harness.parameters import at_least
@@ -100,13 +100,27 @@ class Brdf(Family):
         half, difference = _patterns.vectors(directions.expand(len(members), -1, -1))
         return self._batch(members, half, difference)
 
+    def measured(self, into: Tensor, out: Tensor, brdf: Tensor) -> Batch:
+        """Return measurements of one's own as the training samples (1, n, …) of one member.
+
+        Args:
+            into, out: unit directions (n, 3) towards light and viewer, the normal along z, both above the horizon.
+            brdf: values (n, 3) in 1/sr.
+        """
+        half, difference = (vectors[None].to(self.device) for vectors in half_and_difference(into, out))
+        return self._pack(half, difference, brdf[None].to(self.device))
+
     def _everywhere(self, members: Tensor, half: Tensor, difference: Tensor) -> Tensor:
         vectors = (vectors.to(self.device).expand(len(members), -1, -1) for vectors in (half, difference))
         return self.reference(members, *vectors)
 
     def _batch(self, members: Tensor, half: Tensor, difference: Tensor) -> Batch:
+        return self._pack(half, difference, self.reference(members, half, difference))
+
+    @staticmethod
+    def _pack(half: Tensor, difference: Tensor, brdf: Tensor) -> Batch:
         cosine = cosines(half, difference)[0][..., None]
-        target = torch.log1p(cosine * self.reference(members, half, difference))
+        target = torch.log1p(cosine * brdf)
         return {"vectors": torch.cat([half, difference], -1), "cosine": cosine, "target": target}
 
     def loss(self, weights: Tensor, batch: Batch) -> Tensor:
