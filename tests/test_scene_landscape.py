@@ -106,3 +106,11 @@ def test_the_mug_has_a_plateau_that_smoothing_leaves(tmp_path):
     config["grid"][0]["tasks"] = ["bowl"]
     path.write_text(yaml.safe_dump(config))
     assert len(make_scene_landscape(path)) == 0
+
+
+@pytest.mark.parametrize("span", np.linspace(1.0, 9.0, 200))
+def test_the_kernel_fits_the_margin_whatever_the_rounding(span):
+    step = span / 360
+    low = -4.3 + step * np.arange(2000)
+    margin = scene_landscape.reach(max(SIGMAS), step)
+    assert len(scene_landscape.kernel(max(SIGMAS), float(low[1] - low[0]))) // 2 == margin

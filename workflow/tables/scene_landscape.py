@@ -37,9 +37,14 @@ ROOM = 3.5  # natural steps shown beyond start and target: a little more than ha
 REACH = 3.0  # standard deviations on either side that the convolution covers
 
 
+def reach(sigma: float, step: float) -> int:
+    """Return how many steps cover 3σ; a rounding error of the step does not add one."""
+    return int(np.ceil(REACH * sigma / step - 1e-6))
+
+
 def kernel(sigma: float, step: float) -> np.ndarray:
     """Return N(0, σ²) at multiples of `step` within ±3σ, of sum 1."""
-    half = int(np.ceil(REACH * sigma / step))
+    half = reach(sigma, step)
     weights = np.exp(-0.5 * (np.arange(-half, half + 1) * step / sigma) ** 2)
     return weights / weights.sum()
 
@@ -64,7 +69,7 @@ def axis_of(problem: Scene, axis: int) -> tuple[np.ndarray, int]:
         high = min(high, float(problem.upper[axis]))
     shown = POINTS[problem.dim]
     step = (high - low) / (shown - 1)
-    margin = int(np.ceil(REACH * max(SIGMAS) / step))
+    margin = reach(max(SIGMAS), step)
     return low + step * np.arange(-margin, shown + margin), margin
 
 
