@@ -250,6 +250,11 @@ def test_tuning_prefers_cells_that_never_fail_and_skips_methods_that_always_do()
     assert make_best(grid).empty
 
 
+def test_tuning_chooses_nothing_on_a_plateau_that_no_cell_left():
+    assert not make_grid(make_tuning({(0.1, 1.0): [1.0, 1.0], (0.2, 1.0): [1.0, 1.00001]}))["best"].any()
+    assert make_grid(make_tuning({(0.1, 1.0): [1.0, 1.0], (0.2, 1.0): [1.0, 1.1]}))["best"].tolist() == [True, False]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -70,8 +70,9 @@ def draw(tables: Tables, options: Options) -> Figure:
     panels_[0].set_ylim(len(lines) - 0.4, -0.6)
     for task in tasks:
         rows = [y for y, (owner, _) in enumerate(lines) if owner == task]
-        panels_[0].text(-0.62, np.mean(rows), spell(task).replace(" ", "\n", 1), fontweight="bold", fontsize=7.5,
-                        ha="right", va="center", transform=panels_[0].get_yaxis_transform())  # fmt: skip
+        name = spell(task).replace(" ", "\n", 1) if len(rows) > 1 else spell(task)  # one line has room for one
+        panels_[0].text(-0.62, np.mean(rows), name, fontweight="bold", fontsize=7.5, ha="right", va="center",
+                        transform=panels_[0].get_yaxis_transform())  # fmt: skip
     ours = [method for method in methods if method in set(table.method)]
     hollow = Line2D([], [], color="#444444", marker="o", markerfacecolor="white", linestyle="", markersize=5)
     filled = [Line2D([], [], linestyle="", markersize=5, **dot(method)) for method in ours]

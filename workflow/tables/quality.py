@@ -259,7 +259,7 @@ def tuning_grid(results: Results) -> Iterator[Row]:
         choices = pd.DataFrame([json.loads(choice) for choice in grid["choice"]], index=grid.index)
         untuned = sorted(set(grid["task"]) - set(grid.loc[grid["best"], "task"]))
         if untuned:
-            rows.append((str(method), float(len(untuned)), "warn", f"no cell ended well on {', '.join(untuned)}"))
+            rows.append((str(method), float(len(untuned)), "warn", f"no cell stands out on {', '.join(untuned)}"))
         chosen = choices[grid["best"]]
         for name in choices.select_dtypes("number"):
             if choices[name].nunique() < 3 or len(chosen) < 2:

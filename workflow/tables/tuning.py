@@ -1,7 +1,8 @@
 """Tuning grids combined: `python -m workflow.tables.tuning --results results/<suite>` writes tuning/{grid,best}.csv.
 
 Reads tuning/<task>/<method>/grid.parquet. The best cell of a grid has the fewest failed runs, then the lowest median
-final loss over those that ended well, then the smaller step. A method all of whose cells failed keeps its defaults.
+final loss over those that ended well, then the smaller step. A method keeps its defaults where all of its cells failed,
+and where none left the start's loss: on a plateau the smallest step is no choice but a handicap.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ def make_grid(runs: pd.DataFrame) -> pd.DataFrame:
     )
     grid["best"] = False
     for _, cells in grid[grid["n_ok"] > 0].groupby(["task", "method"]):
+        if (cells["loss_median"].map(_digits) == cells["loss_start"].map(_digits)).all():
+            continue
         grid.loc[min(cells.index, key=lambda index: _order(grid.loc[index])), "best"] = True
     return check(grid, "grid")
 
@@ -60,8 +63,12 @@ def make_grid(runs: pd.DataFrame) -> pd.DataFrame:
 def _order(row: pd.Series) -> tuple[Any, ...]:
     choice = json.loads(row["choice"])
     steps = [choice[name] for name in STEPS if name in choice]
-    loss = float(f"{row['loss_median']:.3e}")  # equal to four digits is a tie
-    return row["n_runs"] - row["n_ok"], loss, steps, row["cell"]
+    return row["n_runs"] - row["n_ok"], _digits(row["loss_median"]), steps, row["cell"]
+
+
+def _digits(loss: float) -> float:
+    """Return a loss with four digits: what is equal then is a tie."""
+    return float(f"{loss:.3e}")
 
 
 def make_best(grid: pd.DataFrame) -> pd.DataFrame:
@@ -80,7 +87,8 @@ def combine(results: Path) -> None:
     for (task, method), cells in grid.groupby(["task", "method"]):
         if not cells["best"].any():
             row = cells.iloc[0]
-            print(f"{task} {method}: no grid cell ended well ({row['status']}: {row['reason']}), keeps its defaults")
+            why = f"{row['status']}: {row['reason']}" if not cells["n_ok"].any() else "none left the start's loss"
+            print(f"{task} {method}: no grid cell stands out ({why}), keeps its defaults")
     for name, table in (("grid", grid), ("best", make_best(grid))):
         with atomic(results / "tuning" / f"{name}.csv") as part:
             table.to_csv(part, index=False)
