@@ -40,7 +40,8 @@ METHODS = ("random", "stratified", "meta", "learned")
 ADAM_RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # of the fit from the mean start, decaying to zero
 DESCENT_RATES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # where Meta-SGD's step sizes begin
 MEAN_RATE = 0.02  # of the Adam that fits the mean start
-OUTER_RATES = {"nbrdf": 0.005, "phong": 0.05, "cook_torrance": 0.05, "pca": 0.05}
+OUTER_RATES = {"nbrdf": 0.003, "phong": 0.05, "cook_torrance": 0.05, "pca": 0.05}
+STABLE = 1 / 3  # of the best of these rates: at the edge of stability the outer gradient is noise
 WARM_COUNT = 32  # measurements in the training that all n share
 WARM_SCALES = (0.03, 0.1, 0.3, 1.0)  # of its step sizes: fewer measurements want shorter steps
 PLACED = 64  # directions tried, in all patterns together, before the directions are learned
@@ -143,7 +144,7 @@ class Bench:
         rules = [
             partial(item.rule, item.begin(self.family, self.generator("begin")), self.spec.steps) for item in learners
         ]
-        learner = learners[self.best(self.mean, rules, n, "random")]
+        learner = self.learner(n, False, STABLE * DESCENT_RATES[self.best(self.mean, rules, n, "random")])
         return self.train(learner, self.spec.warm_steps * self.tasks * (n + self.family.samples), "warm")
 
     def measure(self, members: Tensor, n: int, kind: Kind, purpose: str) -> Batch:
