@@ -38,6 +38,7 @@ class Parabolas:
     device = torch.device("cpu")
     n_weights = 3
     samples = 2
+    steps = 10
     curvature = torch.tensor([0.5, 1.0, 2.0])
 
     def __init__(self):

@@ -90,6 +90,11 @@ class SvbrdfNonstationary(Family):
         seen = self.photographs.pictures[members.to(self.device)].flatten(2)[:, :, order]
         return {"pixel": order.expand(len(members), -1), "photograph": seen.mT}
 
+    def measured(self, photograph: Tensor) -> Batch:
+        """Return a photograph of one's own (pixels, pixels, 3) in [0, 1] as the samples (1, n, …) of one member."""
+        order = torch.arange(self.pixels**2, device=self.device)
+        return {"pixel": order[None], "photograph": photograph.to(self.device).reshape(1, -1, 3)}
+
     def loss(self, weights: Tensor, batch: Batch) -> Tensor:
         index = batch["pixel"][:, None].expand(-1, 3, -1)
         return (self._render(weights).flatten(2).gather(2, index).mT - batch["photograph"]).abs().mean((1, 2))

@@ -52,7 +52,8 @@ class _Own:
         if len(set(sizes.values())) != 1 or next(iter(sizes.values()))[0] != 1:
             raise UsageError(f"samples to adapt to: every tensor must be (1, n, …) with the same n, got {sizes}")
         self.family, self.own = family, {name: value.to(family.device) for name, value in samples.items()}
-        self.device, self.n_weights, self.samples = family.device, family.n_weights, family.samples
+        self.device, self.n_weights = family.device, family.n_weights
+        self.samples, self.steps = family.samples, family.steps
         self.training_members = torch.zeros(1, dtype=torch.long)
         self.count = next(iter(sizes.values()))[1]
 

@@ -20,14 +20,14 @@ class MetaDescent(Learner):
     grid = {"inner_rate": (0.03, 0.1, 0.3), "outer_rate": (2e-3, 6e-3)}
 
     def describe(
-        self, learn: Learn, inner_rate: float, inner_steps: int, tasks_per_step: int, outer_rate: float
+        self, learn: Learn, inner_rate: float, inner_steps: int | None, tasks_per_step: int, outer_rate: float
     ) -> None:
         """Learn the start (`init`), the step sizes (`rates`) or both; what is not learned stays where it begins.
 
         Args:
             learn: with `init` every weight keeps the step size `inner_rate`; with `rates` the start is one random draw.
             inner_rate: step size at the beginning.
-            inner_steps: length of the inner loop in training.
+            inner_steps: length of the inner loop in training; by default as many steps as the tasks grant.
             tasks_per_step: members per outer step.
             outer_rate: of the outer Adam, at the beginning.
         """
@@ -36,6 +36,10 @@ class MetaDescent(Learner):
         self.inner_steps = inner_steps
         self.tasks_per_step = tasks_per_step
         self.outer_rate = outer_rate
+
+    def length(self, tasks: Tasks) -> int:
+        """Return the length of the inner loop in training."""
+        return self.inner_steps or tasks.steps
 
     def begin(self, tasks: Tasks, generator: torch.Generator) -> dict[str, Tensor]:
         start = tasks.initial(1, generator)[0]
@@ -66,7 +70,7 @@ class MetaDescent(Learner):
 
     def outer_step(self, learned: dict[str, Tensor], tasks: Tasks, generator: torch.Generator) -> tuple[float, int]:
         members = draw_members(tasks, self.tasks_per_step, generator)
-        parts = self.inner_steps + 1
+        parts = self.length(tasks) + 1
         *inner, outer = split(tasks.sample(members, parts * tasks.samples, generator), parts)
         weights, _ = self.unroll(learned, tasks, inner)
         loss = tasks.loss(weights, outer).mean()

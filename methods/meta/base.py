@@ -26,6 +26,7 @@ class Tasks(Protocol):
     device: torch.device
     n_weights: int
     samples: int  # per gradient step of adaptation
+    steps: int  # gradient steps of adaptation that are granted
 
     @property
     def training_members(self) -> Tensor: ...

@@ -19,7 +19,7 @@ class Finetune(General):
         lr: float = 0.01,
         decay: bool = False,
         tasks_per_step: int = 4,
-        steps_per_task: int = 11,
+        steps_per_task: int | None = None,
         outer_rate: float = 5e-3,
     ) -> None:
         """Adapt with step size `lr`, with `decay` falling linearly to zero over the steps; train as `General` does."""

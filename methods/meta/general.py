@@ -19,8 +19,8 @@ class General(Learner):
     role = "rival"
     grid = {"outer_rate": (5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2)}
 
-    def setup(self, tasks_per_step: int = 4, steps_per_task: int = 11, outer_rate: float = 5e-3) -> None:
-        """Each outer step sees `tasks_per_step` members with `steps_per_task` batches each: as many as MAML's."""
+    def setup(self, tasks_per_step: int = 4, steps_per_task: int | None = None, outer_rate: float = 5e-3) -> None:
+        """Each outer step sees `tasks_per_step` members with `steps_per_task` batches each: by default MAML's."""
         self.tasks_per_step = tasks_per_step
         self.steps_per_task = steps_per_task
         self.outer_rate = outer_rate
@@ -30,7 +30,7 @@ class General(Learner):
 
     def outer_step(self, learned: dict[str, Tensor], tasks: Tasks, generator: torch.Generator) -> tuple[float, int]:
         members = draw_members(tasks, self.tasks_per_step, generator)
-        samples = self.steps_per_task * tasks.samples
+        samples = (self.steps_per_task or tasks.steps + 1) * tasks.samples
         loss = tasks.loss(learned["start"].expand(len(members), -1), tasks.sample(members, samples, generator)).mean()
         (learned["start"].grad,) = torch.autograd.grad(loss, learned["start"])
         return float(loss.detach()), len(members) * samples

@@ -33,7 +33,7 @@ class LearnedSchedule(MetaDescent):
     def setup(
         self,
         inner_rate: float = 0.003,
-        inner_steps: int = 10,
+        inner_steps: int | None = None,
         tasks_per_step: int = 4,
         outer_rate: float = 5e-3,
     ) -> None:
@@ -68,11 +68,12 @@ class LearnedSchedule(MetaDescent):
 
     def outer_step(self, learned: dict[str, Tensor], tasks: Tasks, generator: torch.Generator) -> tuple[float, int]:
         members = draw_members(tasks, self.tasks_per_step, generator)
-        parts = self.inner_steps + 1
+        steps = self.length(tasks)
+        parts = steps + 1
         batches = split(tasks.sample(members, parts * tasks.samples, generator), parts)
         weights = learned["start"].expand(len(members), -1)
-        update = self.rule(learned, self.inner_steps)
-        judged = range(self.inner_steps // 4, parts)  # steps whose loss counts
+        update = self.rule(learned, steps)
+        judged = range(steps // 4, parts)  # steps whose loss counts
         objective, total = 0.0, 0.0
         for step, batch in enumerate(batches):
             at = weights.detach().requires_grad_(True)
@@ -81,7 +82,7 @@ class LearnedSchedule(MetaDescent):
             if step in judged:  # d loss = gradient · d weights: the loss itself need not be differentiated again
                 objective = objective + (gradient * weights).sum() / (len(members) * len(judged))
                 total += float(loss.detach().mean()) / len(judged)
-            if step < self.inner_steps:
+            if step < steps:
                 weights = update(weights, gradient, step)
         self.set_gradients(learned, torch.autograd.grad(objective, list(learned.values())))
         return total, len(members) * parts * tasks.samples

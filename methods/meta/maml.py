@@ -17,7 +17,7 @@ class Maml(MetaDescent):
         self,
         learn: Learn = "both",
         inner_rate: float = 0.1,
-        inner_steps: int = 10,
+        inner_steps: int | None = None,
         tasks_per_step: int = 4,
         outer_rate: float = 5e-3,
     ) -> None:

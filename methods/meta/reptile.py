@@ -22,7 +22,7 @@ class Reptile(MetaDescent):
         self,
         learn: Learn = "both",
         inner_rate: float = 0.1,
-        inner_steps: int = 10,
+        inner_steps: int | None = None,
         tasks_per_step: int = 4,
         outer_rate: float = 5e-3,
     ) -> None:
@@ -31,7 +31,7 @@ class Reptile(MetaDescent):
 
     def outer_step(self, learned: dict[str, Tensor], tasks: Tasks, generator: torch.Generator) -> tuple[float, int]:
         members = draw_members(tasks, self.tasks_per_step, generator)
-        parts = self.inner_steps + 1
+        parts = self.length(tasks) + 1
         *inner, outer = split(tasks.sample(members, parts * tasks.samples, generator), parts)
         weights, _ = self.unroll(learned, tasks, inner)
         loss = tasks.loss(weights, outer).mean()
