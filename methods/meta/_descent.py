@@ -17,7 +17,7 @@ class MetaDescent(Learner):
     """θ ← θ − exp(a) ∘ ∂L/∂θ from a learned start; a, one per weight, is learned too (Meta-SGD, Li et al. 2017)."""
 
     first_order: bool = False
-    grid = {"inner_rate": (0.03, 0.1, 0.3), "outer_rate": (2e-3, 6e-3)}
+    grid = {"inner_rate": (0.1, 1.0, 10.0), "outer_rate": (2e-3, 6e-3)}
 
     def describe(
         self, learn: Learn, inner_rate: float, inner_steps: int | None, tasks_per_step: int, outer_rate: float

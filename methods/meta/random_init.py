@@ -11,7 +11,7 @@ from methods.meta.overfit import Overfit
 class RandomInit(Overfit):
     """Plain gradient steps from the model's usual random initialisation: what meta-learning has to beat."""
 
-    grid = {"inner_rate": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)}
+    grid = {"inner_rate": (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)}
 
     def setup(self, inner_rate: float = 0.1) -> None:
         """Every weight has the step size `inner_rate`."""
