@@ -281,6 +281,15 @@ def test_program_writes_its_table_and_keeps_what_is_finished(tmp_path, capsys):
     assert capsys.readouterr().out.count("log-L1") == 8, "other settings: computed anew"
 
 
+def test_adam_may_take_more_steps_than_the_learners():
+    spec = sampling.Sampling.from_json(json.dumps({**SPEC, "mean_steps": 100, "fit_steps": 200}))
+    bench = sampling.Bench(spec, "pca", 0)
+    members = bench.family.split.test
+    long = bench.family.metrics(bench.fit("random", 64)[0], members)["log_l1"].mean()
+    bench.spec = sampling.Sampling.from_json(json.dumps({**SPEC, "fit_steps": 3}))
+    assert float(long) < 0.8 * float(bench.family.metrics(bench.fit("random", 64)[0], members)["log_l1"].mean())
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -62,6 +62,7 @@ class Sampling:
     counts: list[int] = field(default_factory=lambda: [2**power for power in range(10)])  # measurements n
     seeds: list[int] = field(default_factory=lambda: [0, 1])
     steps: int = 20  # of adaptation, and of the inner loop
+    fit_steps: int = 20  # of Adam, for `random` and `stratified`; with many more it converges
     mean_steps: int = 300  # of Adam towards the mean start, which all methods share
     warm_steps: int = 300  # outer steps that `meta` and `learned` share, for all n
     outer_steps: int = 60  # then of each of them, for every n
@@ -85,7 +86,7 @@ class Sampling:
         for key in ("models", "methods", "counts", "seeds"):
             if not getattr(found, key):
                 raise UsageError(f"{OWNER}: {key!r} must not be empty")
-        numbers = ("steps", "mean_steps", "warm_steps", "outer_steps", "tasks_per_step", "threads")
+        numbers = ("steps", "fit_steps", "mean_steps", "warm_steps", "outer_steps", "tasks_per_step", "threads")
         at_least(1, OWNER, counts=min(found.counts), **{key: getattr(found, key) for key in numbers})
         at_least(0, OWNER, seeds=min(found.seeds))
         if "model" in found.params:
@@ -157,18 +158,18 @@ class Bench:
 
         return torch.stack([self.family.pattern(n, kind, generator) for _ in range(count)])
 
-    def descend(self, start: Tensor, rule: Rule, batch: Batch) -> Tensor:
-        """Return the weights (tasks, n_weights) after all steps, each on the same measurements."""
+    def descend(self, start: Tensor, rule: Rule, batch: Batch, steps: int | None = None) -> Tensor:
+        """Return the weights (tasks, n_weights) after all steps of adaptation, each on the same measurements."""
         import torch
 
         weights, update = start.expand(len(batch["target"]), -1), rule()
-        for step in range(self.spec.steps):
+        for step in range(steps or self.spec.steps):
             weights = weights.detach().requires_grad_(True)
             (gradient,) = torch.autograd.grad(self.family.loss(weights, batch).sum(), weights)
             weights = update(weights.detach(), gradient, step)
         return weights.detach()
 
-    def best(self, begun: State, rules: Sequence[Rule], n: int, kind: Kind) -> int:
+    def best(self, begun: State, rules: Sequence[Rule], n: int, kind: Kind, steps: int | None = None) -> int:
         """Return which rule takes the validation members from the start of `begun` to the least loss elsewhere.
 
         Every member is adapted to several times if n is small: one direction says little about a rule.
@@ -177,7 +178,7 @@ class Bench:
         batch = self.measure(members, n, kind, "validation")
         judged = self.family.sample(members, JUDGED, self.generator("judged"))
         start = begun["learned"]["start"]
-        return least([self.family.loss(self.descend(start, rule, batch), judged).mean() for rule in rules])
+        return least([self.family.loss(self.descend(start, rule, batch, steps), judged).mean() for rule in rules])
 
     def best_pattern(self, rule: Rule, n: int) -> Tensor:
         """Return the coordinates (n, 3), of PLACED // n stratified patterns, from which validation members fare best.
@@ -197,10 +198,11 @@ class Bench:
         """Fit the test members with tuned Adam from the mean start; return weights, training samples and seconds."""
         from methods.meta.finetune import Finetune
 
-        rules = [partial(Finetune(lr=rate, decay=True).rule, {}, self.spec.steps) for rate in ADAM_RATES]
-        rule = rules[self.best(self.mean, rules, n, kind)]
+        steps, start = self.spec.fit_steps, self.mean["learned"]["start"]
+        rules = [partial(Finetune(lr=rate, decay=True).rule, {}, steps) for rate in ADAM_RATES]
+        rule = rules[self.best(self.mean, rules, n, kind, steps)]
         batch = self.measure(self.family.split.test, n, kind, "test")
-        return self.descend(self.mean["learned"]["start"], rule, batch), self.mean["samples"], self.mean["seconds"]
+        return self.descend(start, rule, batch, steps), self.mean["samples"], self.mean["seconds"]
 
     def meta(self, directions: bool, n: int) -> tuple[Tensor, int, float]:
         """Learn start, rates and perhaps directions, then adapt to the test members; returns as `fit` does."""

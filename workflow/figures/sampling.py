@@ -66,7 +66,8 @@ def draw(tables: Tables, options: Options) -> Figure:
             panels.log_axis(axes.yaxis)
         axes.yaxis.set_minor_formatter(NullFormatter())
     seeds, members = table.seed.nunique(), table.member.nunique()
-    remark = f"Medians over {members} test members (each the mean of {seeds} seeds) with 95 % bootstrap intervals."
+    each = f" (each the mean of {seeds} seeds)" if seeds > 1 else ""
+    remark = f"Medians over {members} test members{each} with 95 % bootstrap intervals."
     panels.footer(figure, [(handle, LOOKS[method][0]) for method, handle in legend(methods)], remark)
     return figure
 
