@@ -68,7 +68,7 @@ KNOWN = {
     "fomaml_init": ("FOMAML, start only", "#f7a1c4", "v"),
     "fomaml_rates": ("FOMAML, rates only", "#8e1b4e", "<"),
     "reptile": ("Reptile + Meta-SGD", "#cf9a00", "P"),
-    "general": ("General", "#6b6b6b", "X"),
+    "general": ("General", "#6b6b6b", "s"),
     "finetune": ("Finetune", "#1b9e4b", "d"),
     "overfit": ("Overfit", "#2166ac", ">"),
     "overfit_decay": ("Overfit (decaying rate)", "#74add1", "8"),
