@@ -155,7 +155,8 @@ class Shown:
         picture = self.pictures.get(f"{family}/{member}/{learner}/{self.step(family, learner, step)}")
         draw_picture(axes, picture)
         if picture is None:
-            axes.set_aspect("auto")  # as large as the row's pictures
+            axes.set_aspect("auto")
+            axes.set_box_aspect(self.heights([(family, member)])[0])  # as large as the row's pictures
         text = self.text(family, member, learner, step)
         axes.text(0.5, -0.03, text, transform=axes.transAxes, ha="center", va="top", fontsize=6.8,
                   fontweight="bold" if bold else "normal")  # fmt: skip
