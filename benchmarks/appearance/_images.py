@@ -58,7 +58,7 @@ def read(path: str | Path, height: int, width: int, owner: str, linear: bool = F
         )
     if linear:
         picture = to_linear(picture)
-    return _fit(picture, height, width)
+    return fit(picture, height, width)
 
 
 def read_folder(
@@ -69,7 +69,7 @@ def read_folder(
     return [path.stem for path in paths], torch.stack([read(path, height, width, owner, linear) for path in paths])
 
 
-def _fit(picture: Tensor, height: int, width: int) -> Tensor:
+def fit(picture: Tensor, height: int, width: int) -> Tensor:
     """Return the centre of a picture (3, h, w) at another size, filtered."""
     h, w = picture.shape[1:]
     scale = min(h / height, w / width)

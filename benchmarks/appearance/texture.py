@@ -1,0 +1,128 @@
+"""Textures: a network that turns noise into pictures with the statistics of one exemplar."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from benchmarks._data import fetch_folder
+from benchmarks.appearance import _made_textures
+from benchmarks.appearance._gram import RandomFeatures, distance, features
+from benchmarks.appearance._images import read_folder
+from benchmarks.appearance._texture_distances import SMALLEST, lbp, swd
+from benchmarks.appearance._unet import NOISE, UNet
+from benchmarks.harness.errors import UsageError
+from benchmarks.harness.family import Family, split_members
+from benchmarks.harness.parameters import at_least
+from benchmarks.harness.seeds import derive
+from methods.meta.base import Batch
+
+OWNER = "appearance.texture"
+
+
+class Texture(Family):
+    """Members are exemplars; a sample is one picture made of noise, compared with the exemplar's Gram matrices."""
+
+    provenance = "paper"
+    source = (
+        "Fischer & Ritschel 2022 (Metappearance), texture: U-Net with AdaIN from noise, L1 between Gram matrices, 15 "
+        "steps. Ours: a smaller network on smaller pictures; features of fixed random filters at several scales "
+        "(Ustyuzhaninov et al. 2017) unless VGG19's weights are given; textures made in code and the three photographs "
+        "of textures in scikit-image; with `members: real` eight photographs; the target is the Gram matrix of the "
+        "whole exemplar"
+    )
+    metric = "gram"
+
+    def setup(
+        self,
+        members: Literal["made", "real", "folder"] = "made",
+        folder: str | None = None,
+        train: int = 64,
+        validation: int = 8,
+        test: int = 16,
+        samples: int = 1,
+        pixels: int = 64,
+        crop: int = 48,
+        channels: int = 8,
+        depth: int = 2,
+        vgg: str | None = None,
+    ) -> None:
+        """Split the exemplars into so many for each purpose.
+
+        Args:
+            members: `made` in code, and scikit-image's photographs; `real`: eight photographs of the mirror, e.g. train
+                5, validation 1, test 2; `folder`: every picture of a folder.
+            folder: of pictures of stationary textures.
+            samples: pictures per gradient step.
+            pixels: width and height of exemplars, and of the pictures that metrics judge.
+            crop: width and height of the pictures in training.
+            channels: of the network at its finest level.
+            depth: how many times the network halves its grid.
+            vgg: file of VGG19's weights (as torchvision provides them); without it, random filters.
+        """
+        at_least(1, OWNER, samples=samples, channels=channels, depth=depth)
+        if (members == "folder") != (folder is not None):
+            raise UsageError(f"{OWNER}: parameter 'folder' goes with `members: folder`, got {members!r} and {folder!r}")
+        self.net = UNet(channels, depth)
+        self.features = features(self.device, vgg, OWNER)
+        at_least(max(self.features.smallest, 2 * self.net.multiple), OWNER, crop=crop)
+        at_least(max(crop, SMALLEST), OWNER, pixels=pixels)
+        for name, value in (("crop", crop), ("pixels", pixels)):
+            if value % self.net.multiple:
+                multiple = f"a multiple of {self.net.multiple} (2^depth)"
+                raise UsageError(f"{OWNER}: parameter {name!r} is {value}, must be {multiple}")
+        self.n_weights, self.samples, self.steps, self.crop = self.net.n_weights, samples, 15, crop
+        self.names, exemplars = self._members(members, folder, train + validation + test, pixels)
+        self.exemplars = exemplars.to(self.device)
+        self.split = split_members(len(self.names), train, validation, test, OWNER)
+        self.target = torch.cat([self.features.gram(part) for part in self.exemplars.split(16)])  # (members, entries)
+        self.other_features = RandomFeatures(self.device, bank="metrics")
+        generator = torch.Generator().manual_seed(derive(OWNER, "noise"))
+        self.noise = torch.randn(1, 1, NOISE, pixels, pixels, generator=generator).to(self.device)
+
+    @staticmethod
+    def _members(members: str, folder: str | None, count: int, pixels: int) -> tuple[list[str], Tensor]:
+        """Return names and exemplars (n, 3, pixels, pixels)."""
+        if folder is not None:
+            return read_folder(folder, pixels, pixels, OWNER)
+        if members == "real":
+            return read_folder(fetch_folder("textures"), pixels, pixels, OWNER)
+        photographs = _made_textures.photographs(pixels, pixels)
+        names, made = _made_textures.make(max(count - len(photographs), 0), pixels, pixels)
+        return [*_made_textures.PHOTOGRAPHS, *names], torch.cat([photographs, made])
+
+    def initial(self, count: int, generator: torch.Generator) -> Tensor:
+        return self.net.initial(count, generator).to(self.device)
+
+    def sample(self, members: Tensor, n: int, generator: torch.Generator) -> Batch:
+        noise = torch.randn(len(members), n, NOISE, self.crop, self.crop, generator=generator).to(self.device)
+        return {"noise": noise, "gram": self.target[members.to(self.device)][:, None].expand(-1, n, -1)}
+
+    def loss(self, weights: Tensor, batch: Batch) -> Tensor:
+        pictures = self.net(weights, batch["noise"])
+        grams = self.features.gram(pictures.flatten(0, 1)).view(*pictures.shape[:2], -1)
+        return distance(grams, batch["gram"]).mean(1)
+
+    def _made(self, weights: Tensor) -> Tensor:
+        """Return pictures (tasks, 3, pixels, pixels) of noise that training never saw."""
+        return self.net(weights, self.noise.expand(len(weights), -1, -1, -1, -1))[:, 0]
+
+    @torch.no_grad()
+    def metrics(self, weights: Tensor, members: Tensor) -> dict[str, Tensor]:
+        """Return gram; and what no training sees: other_gram (other filters), swd, lbp (a perceptual stand-in)."""
+        shown, wanted = self._made(weights), self.exemplars[members.to(self.device)]
+        return {
+            "gram": distance(self.features.gram(shown), self.target[members.to(self.device)]),
+            "other_gram": distance(self.other_features.gram(shown), self.other_features.gram(wanted)),
+            "swd": swd(shown, wanted),
+            "lbp": lbp(shown, wanted).float(),
+        }
+
+    @torch.no_grad()
+    def picture(self, weights: Tensor, member: int) -> Tensor:
+        return self._made(weights[None])[0].permute(1, 2, 0)
+
+    def reference_picture(self, member: int) -> Tensor:
+        return self.exemplars[member].permute(1, 2, 0)
