@@ -54,7 +54,8 @@ def make_grid(runs: pd.DataFrame) -> pd.DataFrame:
     )
     grid["best"] = False
     for _, cells in grid[grid["n_ok"] > 0].groupby(["task", "method"]):
-        if (cells["loss_median"].map(_digits) == cells["loss_start"].map(_digits)).all():
+        ends = {_digits(loss) for loss in cells["loss_median"]}
+        if len(ends) == 1 and ends == {_digits(loss) for loss in cells["loss_start"]}:
             continue
         grid.loc[min(cells.index, key=lambda index: _order(grid.loc[index])), "best"] = True
     return check(grid, "grid")
