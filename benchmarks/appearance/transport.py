@@ -57,7 +57,7 @@ class Transport(Family):
             pixels: width of the picture.
             spp: samples per pixel of the picture that `psnr` judges.
             bins: of the splines.
-            hidden: units of both hidden layers of each network; 20 with 6 bins make 10 182 weights.
+            hidden: units of both hidden layers of each network; 20 with 6 bins make 10 902 weights.
         """
         at_least(1, OWNER, samples=samples, spp=spp, hidden=hidden)
         at_least(2, OWNER, bins=bins)
