@@ -13,7 +13,14 @@ import yaml
 
 from benchmarks.harness.errors import UsageError
 from benchmarks.harness.parameters import check, defaults
-from benchmarks.harness.registry import method_class, method_names, task_class, task_names
+from benchmarks.harness.registry import (
+    family_names,
+    learner_names,
+    method_class,
+    method_names,
+    task_class,
+    task_names,
+)
 from benchmarks.harness.tune import grid
 from methods.base import GRID_CELLS
 from workflow import validate
@@ -197,9 +204,12 @@ def test_the_signature_read_from_source_is_the_real_one(name):
 def test_names_are_those_of_the_registry():
     assert validate.task_names() == task_names()
     assert validate.method_names() == method_names()
+    assert validate.family_names() == family_names()
+    assert validate.learner_names() == learner_names()
 
 
 OF_SCENES = {"scenes", "landscape", "rendering", "reproduction"}  # figures that need rendered scenes
+OF_LEARNERS = {"inner_loop", "quality_time", "adaptation", "paradigms", "sampling"}
 
 
 def test_pictures_are_kept_of_the_tasks_that_figures_show():
@@ -223,11 +233,15 @@ class TestShipped:
         assert suite.name == path.stem
         if any(task.problem.startswith("rendering.") for task in suite.tasks.values()):
             assert set(suite.figures) >= OF_SCENES
-        else:
-            assert set(suite.figures) == set(figure_names()) - OF_SCENES
+        elif suite.tasks:
+            assert set(suite.figures) == set(figure_names()) - OF_SCENES - OF_LEARNERS
+        if suite.meta_cells:
+            assert set(suite.figures) >= OF_LEARNERS
+            assert {cell.family for cell in suite.meta_cells} == set(suite.config["families"])
+            assert {cell.learner for cell in suite.meta_cells} == set(suite.config["learners"])
         assert {task for task, _ in suite.pairs} == set(suite.tasks)
-        assert {method for _, method in suite.pairs} == set(suite.config["methods"])
-        assert json.loads(to_json(suite.cells[0]))["suite"] == suite.name
+        assert {method for _, method in suite.pairs} == set(suite.config.get("methods", {}))
+        assert json.loads(to_json([*suite.cells, *suite.meta_cells][0]))["suite"] == suite.name
 
     def test_random_search_is_everywhere(self, path):
         met = defaultdict(set)
@@ -242,12 +256,13 @@ class TestShipped:
             assert not set(axes) & set(cell.params), f"{cell.method}: tuned and fixed at once"
 
     def test_ablations_fix_what_they_are_about(self, path):
-        methods = load_suite(path).config["methods"]
-        for label, entry in methods.items():
-            if "tuned_as" in entry:
-                model = methods[entry["tuned_as"]]
-                assert entry["algorithm"] == model.get("algorithm", entry["tuned_as"]), label
-                assert entry["params"], label
+        config = load_suite(path).config
+        for methods in (config.get("methods", {}), config.get("learners", {})):
+            for label, entry in methods.items():
+                if "tuned_as" in entry:
+                    model = methods[entry["tuned_as"]]
+                    assert entry["algorithm"] == model.get("algorithm", entry["tuned_as"]), label
+                    assert entry["params"], label
 
 
 def test_desk_reaches_the_largest_size():

@@ -46,7 +46,8 @@ def test_variants_share_their_family_hue_and_name():
 
 def test_every_method_of_the_suites_has_a_name_of_its_own():
     for path in (ROOT / "config").glob("*.yaml"):
-        labels = list(yaml.safe_load(path.read_text())["methods"])
+        config = yaml.safe_load(path.read_text())
+        labels = [*config.get("methods", {}), *config.get("learners", {})]
         assert len({look(label).name for label in labels}) == len(labels), path
         assert all(label in KNOWN for label in main_methods(labels)), path
 

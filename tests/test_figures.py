@@ -32,6 +32,8 @@ mpl.use("agg")
 ROOT = Path(__file__).resolve().parent.parent
 
 RENDERED = ["scenes", "landscape", "rendering", "reproduction"]  # of rendered scenes: test_figures_rendering.py
+LEARNED = ["inner_loop", "quality_time", "adaptation", "paradigms"]  # of learners: test_figures_appearance.py
+LEARNED += ["sampling"]  # test_meta_sampling.py
 GENERAL = ["plateau", "surrogate", "gallery", "gradient", "scaling", "ecdf", "time", "ablation", "overview"]
 RIVALS = ["random_search", "adam", "spsa", "evolution_strategy", "prdpt", "zerograds", "somebodys_own"]
 ABLATIONS = ["prdpt_picture", "prdpt_constant_sigma", "zerograds_linear"]
@@ -91,7 +93,7 @@ def drawn(tables):
 
 
 def test_all_figures_are_tested():
-    assert set(names()) == {*GENERAL, *RENDERED}
+    assert set(names()) == {*GENERAL, *RENDERED, *LEARNED}
 
 
 @pytest.mark.parametrize("name", GENERAL)
