@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -149,7 +151,21 @@ def read_folder(folder: Path, height: int, width: int) -> tuple[list[str], Tenso
             "put environment maps in latitude and longitude there"
         )
     loaded = mitsuba("reading .hdr and .exr files")
-    return [file.stem for file in files], torch.cat([_read(loaded, file, height, width) for file in files])
+    with two_threads():
+        return [file.stem for file in files], torch.cat([_read(loaded, file, height, width) for file in files])
+
+
+@contextmanager
+def two_threads() -> Iterator[None]:
+    """Give Mitsuba two threads or more for a while: with one it hangs on reading or writing EXR (seen with 3.9.1)."""
+    import drjit as dr
+
+    before = dr.thread_count()
+    dr.set_thread_count(max(2, before))
+    try:
+        yield
+    finally:
+        dr.set_thread_count(before)
 
 
 def _read(loaded: Backend, file: Path, height: int, width: int) -> Tensor:
