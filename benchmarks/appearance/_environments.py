@@ -112,7 +112,7 @@ def studios(count: int, height: int, width: int, generator: torch.Generator) -> 
 
     along = _lat_long.directions(FINE * height, FINE * width)
     colors = torch.tensor([WARM, COOL])
-    ends = (0.5 + uniform(count, 2, 3)) * 0.1 * torch.exp(1.5 * (uniform(count, 2, 1) - 0.5))  # floor, ceiling
+    ends = (0.8 + 0.4 * uniform(count, 2, 3)) * 0.1 * torch.exp(1.5 * (uniform(count, 2, 1) - 0.5))  # floor, ceiling
     blend = (0.5 + 0.5 * along[:, 1])[None, :, None]
     rooms = ends[:, :1] * (1 - blend) + ends[:, 1:] * blend
     for number in range(LIGHTS):

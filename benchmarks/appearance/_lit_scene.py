@@ -22,9 +22,10 @@ ROUGHNESS = 0.1  # GGX α of the chrome ball
 REFLECTANCE, ALBEDO = 0.9, 0.5  # of the chrome, without Fresnel; of the grey ball
 CAMERA, HALF_WIDTH = (0.0, 0.0, 9.0), 0.25  # looks at the origin; tangent of half the horizontal angle of view
 RELIT_ROUGHNESS, RELIT_CAMERA, RELIT_HALF_WIDTH = 0.4, (5.8, 3.6, -5.8), 0.125
-LOBE = 256  # directions per glossy pixel
+EXPOSURE = 0.5  # of pictures, before tone mapping
+LOBE = 1024  # directions per glossy pixel
 GRID = (64, 128)  # directions over which a diffuse surface gathers
-CACHE = (32, 64)  # normals at which the grey ball is lit before the chrome one shows it
+CACHE = (16, 32)  # normals at which the grey ball is lit before the chrome one shows it
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class View:
 
 
 def tone_mapped(radiance: Tensor) -> Tensor:
-    """Return L / (1 + L) (Reinhard et al. 2002) in sRGB, [0, 1]."""
-    return srgb(radiance / (1 + radiance))
+    """Return e L / (1 + e L) (Reinhard et al. 2002) in sRGB, [0, 1]; e is `EXPOSURE`."""
+    return srgb(EXPOSURE * radiance / (1 + EXPOSURE * radiance))
 
 
 def balls(pixels: int, height: int, width: int) -> View:
