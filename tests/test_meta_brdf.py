@@ -6,12 +6,13 @@ import math
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import normalize
 
 from benchmarks import _data
-from benchmarks.appearance import _analytic, _nbrdf
+from benchmarks.appearance import _analytic, _merl_binary, _nbrdf
 from benchmarks.appearance._directions import cosines, draw, half_and_difference
 from benchmarks.appearance._sphere import BACKGROUND, Sphere
 from benchmarks.appearance.brdf import Brdf
@@ -199,3 +200,39 @@ def test_files_that_are_not_as_they_should_be(tmp_path, monkeypatch):
     monkeypatch.setenv(_data.MIRROR, str(tmp_path))
     with pytest.raises(UsageError, match="SHA-256"):
         Brdf(members="merl", train=68, validation=12, test=20)
+
+
+def write_measured(path, brdf):
+    """A file in MERL's format whose entries are brdf(θ_h, θ_d, φ_d) in 1/sr, grey."""
+    theta_h = (torch.arange(90) + 0.5) ** 2 / 90**2 * math.pi / 2
+    theta_d, phi_d = (torch.arange(90) + 0.5) / 90 * math.pi / 2, (torch.arange(180) + 0.5) / 180 * math.pi
+    values = brdf(*torch.meshgrid(theta_h, theta_d, phi_d, indexing="ij")).double()
+    stored = torch.stack([values / scale for scale in _merl_binary.SCALE])
+    path.write_bytes(np.array(_merl_binary.SHAPE, "<i4").tobytes() + stored.numpy().astype("<f8").tobytes())
+
+
+def test_measured_materials_in_their_own_format(tmp_path):
+    def brdf(theta_h, theta_d, phi_d):
+        return 0.2 + theta_h.cos() ** 20 + 0.1 * theta_d + 0.05 * phi_d
+
+    for name in ("a", "b", "c"):
+        write_measured(tmp_path / f"{name}.binary", brdf)
+    family = Brdf(members="files", folder=str(tmp_path), train=1, validation=1, test=1, pixels=16)
+    assert sorted(family.names) == ["a", "b", "c"]
+    half, difference = (vectors[None].expand(2, -1, -1) for vectors in draw(2000, seeded()))
+    found = family.reference(torch.tensor([2, 0]), half, difference)
+    phi = torch.atan2(difference[..., 1], difference[..., 0]) % math.pi
+    wanted = brdf(half[..., 2].acos(), difference[..., 2].acos(), phi)
+    assert float((found - wanted[..., None]).abs().median()) < 0.005
+    assert float((found - wanted[..., None]).abs().max()) < 0.1  # half a cell of the table
+    assert float(family.reference_picture(0).max()) > 0.5
+
+
+def test_a_damaged_measurement_is_named(tmp_path):
+    with pytest.raises(UsageError, match="no .binary file"):
+        Brdf(members="files", folder=str(tmp_path))
+    (tmp_path / "steel.binary").write_bytes(b"\0" * 100)
+    with pytest.raises(UsageError, match=r"steel\.binary.*damaged"):
+        Brdf(members="files", folder=str(tmp_path))
+    with pytest.raises(UsageError, match="goes with"):
+        Brdf(folder=str(tmp_path))

@@ -8,9 +8,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from benchmarks.appearance import _analytic, _brdf_models, _nbrdf, _patterns
+from benchmarks.appearance import _analytic, _brdf_models, _merl_binary, _nbrdf, _patterns
 from benchmarks.appearance._directions import cosines, draw, half_and_difference
 from benchmarks.appearance._sphere import Sphere
+from benchmarks.harness.errors import UsageError
 from benchmarks.harness.family import Family, split_members
 from benchmarks.harness.parameters import at_least
 from benchmarks.harness.seeds import derive
@@ -34,7 +35,8 @@ class Brdf(Family):
 
     def setup(
         self,
-        members: Literal["analytic", "merl"] = "analytic",
+        members: Literal["analytic", "merl", "files"] = "analytic",
+        folder: str | None = None,
         train: int = 256,
         validation: int = 16,
         test: int = 32,
@@ -46,7 +48,9 @@ class Brdf(Family):
         """Split the materials into so many for each purpose.
 
         Args:
-            members: `merl` downloads 0.5 MB, and takes e.g. train 68, validation 12, test 20.
+            members: `merl` downloads 0.5 MB, and takes e.g. train 68, validation 12, test 20; `files`: the `.binary`
+                files of measured materials in a folder.
+            folder: of such files.
             samples: pairs of directions per gradient step.
             pixels: width of the sphere's picture.
             model: what is fitted; `pca` is a linear basis learned from the training members.
@@ -56,14 +60,20 @@ class Brdf(Family):
         at_least(16, "appearance.brdf", pixels=pixels)
         self.samples, self.steps = samples, 10
         generator = torch.Generator().manual_seed(derive("appearance.brdf", "materials"))
-        if members == "merl":
+        if (members == "files") != (folder is not None):
+            raise UsageError(f"appearance.brdf: 'folder' goes with `members: files`, got {members!r} and {folder!r}")
+        self.networks = self.materials = self.tables = None
+        if folder is not None:
+            self.names, tables = _merl_binary.read_folder(folder, "appearance.brdf")
+            self.tables = tables.to(self.device)
+        elif members == "merl":
             self.names, networks = _nbrdf.merl()
-            self.networks, self.materials = networks.to(self.device), None
+            self.networks = networks.to(self.device)
         else:
             count = train + validation + test
             drawn = _analytic.draw_materials(max(count, 0), generator)
             self.names = [f"{_analytic.MODELS[model].__name__}-{i}" for i, model in enumerate(drawn.model.tolist())]
-            self.networks, self.materials = None, drawn
+            self.materials = drawn
         self.split = split_members(len(self.names), train, validation, test, "appearance.brdf")
         self.model = _brdf_models.build(model, partial(self._everywhere, self.split.train), components)
         self.n_weights = self.model.n_weights
@@ -76,6 +86,8 @@ class Brdf(Family):
 
     def reference(self, members: Tensor, half: Tensor, difference: Tensor) -> Tensor:
         """Return the members' BRDFs (tasks, n, 3) in 1/sr at vectors (tasks, n, 3)."""
+        if self.tables is not None:
+            return _merl_binary.evaluate(self.tables, members.to(self.device), half, difference)
         if self.networks is not None:
             vectors = torch.cat([half, difference], -1)
             return _nbrdf.evaluate(self.networks[members.to(self.device)], vectors).clamp_min(0)
