@@ -16,6 +16,7 @@ from workflow.tables.intervals import Floats, bootstrap, interval, median
 from workflow.tables.pictures import Pictures, read_pictures
 from workflow.tables.schema import check
 
+OVER = ("median", "mean")  # of members
 RESAMPLES = 500  # of members and seeds at every checkpoint
 
 
@@ -97,11 +98,11 @@ def resampled_medians(grid: Floats, generator: np.random.Generator) -> Floats:
     return median(grid[rows, columns].reshape(RESAMPLES, -1))
 
 
-def medians_by_seed(adaptation: pd.DataFrame) -> pd.DataFrame:
-    """Return the median over members, one row per (family, metric, learner, seed, step), with samples and seconds."""
+def by_seed(adaptation: pd.DataFrame, over: str) -> pd.DataFrame:
+    """Return the median or mean over members by (family, metric, learner, seed, step), with samples and seconds."""
     keys = ["family", "metric", "learner", "seed", "step"]
     grouped = filled(adaptation).groupby(keys)
-    return grouped.agg(value=("value", "median"), samples=("samples", "first"), seconds=("seconds", "first"))
+    return grouped.agg(value=("value", over), samples=("samples", "first"), seconds=("seconds", "first"))
 
 
 def needed(curve: pd.DataFrame, quality: float, sign: int) -> pd.Series | None:
@@ -111,8 +112,16 @@ def needed(curve: pd.DataFrame, quality: float, sign: int) -> pd.Series | None:
 
 
 def make_ratios(models: pd.DataFrame, adaptation: pd.DataFrame) -> pd.DataFrame:
-    """Return what every rival needs to be as good as every meta-learner after its inner loop, seed by seed."""
-    medians = medians_by_seed(adaptation)
+    """Return what every rival needs to be as good as every meta-learner after its inner loop, seed by seed.
+
+    Quality is the median over members and, in rows of their own, the mean: the mean minds the few that fail.
+    """
+    parts = [ratios_of(models, by_seed(adaptation, over)).assign(over=over) for over in OVER]
+    return pd.concat(parts, ignore_index=True)
+
+
+def ratios_of(models: pd.DataFrame, medians: pd.DataFrame) -> pd.DataFrame:
+    """Return the like for one statistic over members."""
     facts = models.drop_duplicates(["family", "learner"]).set_index(["family", "learner"])
     curves = {key: curve.droplevel([0, 1, 2, 3]) for key, curve in medians.groupby(level=[0, 1, 2, 3])}
     rows = []
@@ -150,7 +159,7 @@ def make_ratios(models: pd.DataFrame, adaptation: pd.DataFrame) -> pd.DataFrame:
 def make_speedups(suite: str, ratios: pd.DataFrame) -> pd.DataFrame:
     """Return speedups.csv: medians of the ratios over seeds."""
     rows = []
-    keys = ["family", "metric", "learner", "rival"]
+    keys = ["family", "metric", "over", "learner", "rival"]
     for key, group in ratios.groupby(keys, sort=False):
         steps = group["steps_ratio"].to_numpy(float)
         low, high = bootstrap(steps, median) if len(steps) > 1 else (np.nan, np.nan)
