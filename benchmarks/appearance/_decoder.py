@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, instance_norm, interpolate, leaky_relu, pad
 
+from benchmarks.appearance._draws import normal
 from benchmarks.appearance._flash import CHANNELS
 
 NOISE = 4  # channels of noise
@@ -40,14 +41,18 @@ class Decoder:
 
     def initial(self, count: int, generator: torch.Generator) -> Tensor:
         """Return so many draws (count, n_weights): filters after He et al. 2015, scales 1, shifts 0."""
-        parts = []
+        spread, mean = [], []
         for fan_in, out in self.layers:
-            filters = torch.randn(count, KERNEL**2 * fan_in * out, generator=generator)
             gain = math.sqrt(2 / (1 + SLOPE**2))
-            parts += [filters * gain / (KERNEL * math.sqrt(fan_in)), torch.ones(count, out), torch.zeros(count, out)]
+            spread += [
+                torch.full((KERNEL**2 * fan_in * out,), gain / (KERNEL * math.sqrt(fan_in))),
+                torch.zeros(2 * out),
+            ]
+            mean += [torch.zeros(KERNEL**2 * fan_in * out), torch.ones(out), torch.zeros(out)]
         fan_in, out = self.last
-        filters = torch.randn(count, KERNEL**2 * fan_in * out, generator=generator)
-        return torch.cat([*parts, filters / (KERNEL * math.sqrt(fan_in)), torch.zeros(count, out)], 1)
+        spread += [torch.full((KERNEL**2 * fan_in * out,), 1 / (KERNEL * math.sqrt(fan_in))), torch.zeros(out)]
+        mean += [torch.zeros(KERNEL**2 * fan_in * out + out)]
+        return torch.cat(mean) + normal(count, self.n_weights, generator) * torch.cat(spread)
 
     def __call__(self, weights: Tensor, noise: Tensor) -> Tensor:
         """Return channels (tasks, n, 6, h, w) of noise (tasks, n, NOISE, h, w) and weights (tasks, n_weights).

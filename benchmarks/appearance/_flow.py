@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import silu, softplus
 
+from benchmarks.appearance._draws import normal
+
 SMALLEST = 0.02  # width and height of a bin, as a share of the mean bin; and slope at a knot
 START = 0.1  # factor on the last layer's random weights: the flow begins near the identity, i.e. a uniform density
 UNIT_SLOPE = math.log(math.expm1(1 - SMALLEST))  # softplus(UNIT_SLOPE) + SMALLEST = 1
@@ -58,7 +60,7 @@ class Flow:
         for layer in range(len(self.layers)):
             for factor, (fan_in, out) in zip((1, 1, START), self.shapes(layer), strict=True):
                 scales += [torch.full((fan_in * out,), factor / math.sqrt(fan_in)), torch.zeros(out)]
-        return torch.randn(count, self.n_weights, generator=generator) * torch.cat(scales)
+        return normal(count, self.n_weights, generator) * torch.cat(scales)
 
     def to_base(self, weights: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """Return z (tasks, n, dim) and log q(u) (tasks, n) of points u (tasks, n, dim)."""

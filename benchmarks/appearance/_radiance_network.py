@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from benchmarks.appearance._draws import normal
+
 OCTAVES = 3
 SIZES = (3 + 6 * OCTAVES, 32, 32, 3)
 SHAPES = tuple(zip(SIZES[:-1], SIZES[1:], strict=True))  # (in, out)
@@ -42,8 +44,8 @@ def initial(count: int, generator: torch.Generator) -> Tensor:
 
     A new network shows a radiance near 1 everywhere, which is also the mean of every map.
     """
-    parts = []
+    scales = []
     for layer, (fan_in, out) in enumerate(SHAPES):
         spread = math.sqrt(2 / fan_in) * (1.0 if layer < len(SHAPES) - 1 else 0.1)
-        parts += [spread * torch.randn(count, fan_in * out, generator=generator), torch.zeros(count, out)]
-    return torch.cat(parts, 1)
+        scales += [torch.full((fan_in * out,), spread), torch.zeros(out)]
+    return normal(count, N_WEIGHTS, generator) * torch.cat(scales)

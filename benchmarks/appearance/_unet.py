@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, instance_norm, interpolate, leaky_relu, pad
 
+from benchmarks.appearance._draws import normal
+
 NOISE = 4  # channels of noise
 SLOPE = 0.2  # of the leaky rectifier where it is negative
 
@@ -39,12 +41,13 @@ class UNet:
 
     def initial(self, count: int, generator: torch.Generator) -> Tensor:
         """Return so many draws (count, n_weights): filters after He et al. 2015, scales 1, shifts 0."""
-        layers = []
-        for fan_in, out in self.shapes:
-            filters = torch.randn(count, 9 * fan_in * out, generator=generator)
-            layers += [filters * math.sqrt(2 / ((1 + SLOPE**2) * 9 * fan_in)), torch.ones(count, out)]
-            layers.append(torch.zeros(count, out))
-        return torch.cat([*layers[:-2], layers[-1]], 1)
+        spread, mean = [], []
+        for layer, (fan_in, out) in enumerate(self.shapes):
+            scaled = out if layer < len(self.shapes) - 1 else 0  # the last layer has no scales
+            spread += [torch.full((9 * fan_in * out,), math.sqrt(2 / ((1 + SLOPE**2) * 9 * fan_in)))]
+            spread += [torch.zeros(scaled + out)]
+            mean += [torch.zeros(9 * fan_in * out), torch.ones(scaled), torch.zeros(out)]
+        return torch.cat(mean) + normal(count, self.n_weights, generator) * torch.cat(spread)
 
     def __call__(self, weights: Tensor, noise: Tensor) -> Tensor:
         """Return pictures (tasks, n, 3, h, w) in [0, 1] of noise (tasks, n, NOISE, h, w).
