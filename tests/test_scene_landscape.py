@@ -96,7 +96,7 @@ def test_the_mug_has_a_plateau_that_smoothing_leaves(tmp_path):
     start, target = (table[table.kind == kind].iloc[0] for kind in ("start", "target"))
     assert target.value == 0.0
     loss = table[table.kind == "loss"]
-    near = loss[(loss.z_0 - start.z_0).abs() < 0.2]
+    near = loss[(loss.z_0 - start.z_0).abs() < 0.3]
     assert len(near) >= 3
     assert np.ptp(near.value) < 1e-3 * start.value
     smoothed = table[table.sigma == 1.0]

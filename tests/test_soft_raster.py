@@ -178,7 +178,7 @@ def shapes_seen(degrees: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.skipif(bool(backend().no_gradient), reason="Mitsuba's scalar variant numbers no shapes")
 @pytest.mark.parametrize("name", SHARP)
-@pytest.mark.parametrize("degrees", [0, 60, 180])
+@pytest.mark.parametrize("degrees", [0, 60, 120])  # at 120 the body hides the handle
 def test_sharp_pictures_have_the_silhouettes_that_mitsuba_sees(name, degrees):
     """Of pixels that all of Mitsuba's samples agree on, at most 0.5 % show another surface."""
     problem = fine_mug()
@@ -191,7 +191,7 @@ def test_sharp_pictures_have_the_silhouettes_that_mitsuba_sees(name, degrees):
     expected, pure = shapes_seen(degrees)
     assert pure.mean() > 0.85
     assert {-1, 0, 1} <= set(np.unique(expected[pure]))
-    assert ((expected == 2) & pure).mean() < 1e-3 if degrees == 180 else ((expected == 2) & pure).mean() > 0.01
+    assert ((expected == 2) & pure).mean() < 1e-3 if degrees == 120 else ((expected == 2) & pure).mean() > 0.01
     assert (found[pure] != expected[pure]).mean() < 0.005
 
 
@@ -205,7 +205,7 @@ def test_the_mug_is_found_from_near_and_seen_through_from_behind_only_by_tails(n
     assert gradients[0] > 0 > gradients[1]
     assert float(losses[2]) == 0.0 < float(losses[:2].min())
     leak = abs(float(gradients[3])) / float(gradients[:2].abs().min())
-    assert 0.1 < leak < 1 if name == "gendr_cauchy" else leak < 0.1
+    assert 0.03 < leak < 1 if name == "gendr_cauchy" else leak < 0.01
 
 
 def test_a_hidden_handle_has_no_gradient_at_the_published_constants():

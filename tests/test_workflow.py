@@ -190,7 +190,8 @@ def test_tuning_changes_what_it_tuned_and_nothing_else(project):
     best = project.results / "tuning" / "best.csv"
     header, *rows = best.read_text().splitlines()
     assert header == "task,method,parameter,value"
-    assert {tuple(row.split(",")[:2]) for row in rows} == CELLS
+    on_a_plateau = {("square", "es")}  # no cell of its grid leaves it: it keeps its defaults
+    assert {tuple(row.split(",")[:2]) for row in rows} == CELLS - on_a_plateau
     assert NOTHING in project.snakemake("tune")
     best.write_text("\n".join([header, *(row for row in rows if row.startswith("bowl,es,"))]) + "\n")
     jobs = {job for job in project.planned("all") if job[0] == "run"}
