@@ -70,7 +70,7 @@ def read_folder(
 
 
 def fit(picture: Tensor, height: int, width: int) -> Tensor:
-    """Return the middle of a picture (3, h, w), as much as has this aspect ratio, at a size (3, height, width)."""
+    """Return the centre of a picture (3, h, w) at another size, filtered."""
     h, w = picture.shape[1:]
     scale = min(h / height, w / width)
     crop_h, crop_w = min(h, round(scale * height)), min(w, round(scale * width))

@@ -204,17 +204,8 @@ def make(count: int, height: int, width: int) -> tuple[list[str], Tensor]:
 
 
 def photographs(height: int, width: int) -> Tensor:
-    """Return the photographs of textures that come with scikit-image, (3, 3, height, width), each ≤ 512.
-
-    Of large photographs (512 × 512) the middle is taken, so that blades and pebbles are several pixels wide.
-    """
+    """Return the photographs of textures that come with scikit-image, (3, 3, height, width)."""
     from skimage import data
 
-    pictures = []
-    for name in PHOTOGRAPHS:
-        picture = torch.from_numpy(getattr(data, name)()).float().expand(3, -1, -1) / 255
-        top, left = (
-            max(0, (full - 4 * size) // 2) for full, size in zip(picture.shape[1:], (height, width), strict=True)
-        )
-        pictures.append(fit(picture[:, top : picture.shape[1] - top, left : picture.shape[2] - left], height, width))
-    return torch.stack(pictures)
+    pictures = [torch.from_numpy(getattr(data, name)()).float().expand(3, -1, -1) / 255 for name in PHOTOGRAPHS]
+    return torch.stack([fit(picture, height, width) for picture in pictures])

@@ -62,8 +62,11 @@ def _histograms(pictures: Tensor) -> list[list[np.ndarray]]:
     found = []
     for picture in pictures.permute(0, 2, 3, 1).cpu().numpy():
         grey = (255 * rgb2gray(picture)).round().astype(np.uint8)  # as a file would hold it: a flat area has no pattern
-        found.append([])
-        for points, radius in NEIGHBOURS:
-            patterns = local_binary_pattern(grey, points, radius, "uniform").astype(int)
-            found[-1].append(np.bincount(patterns.ravel(), minlength=points + 2) / patterns.size)
+        patterns = [local_binary_pattern(grey, points, radius, "uniform") for points, radius in NEIGHBOURS]
+        found.append(
+            [
+                np.bincount(p.astype(int).ravel(), minlength=p_r[0] + 2) / p.size
+                for p, p_r in zip(patterns, NEIGHBOURS, strict=True)
+            ]
+        )
     return found

@@ -1,4 +1,4 @@
-"""Textures: a network turns noise into pictures that look like one exemplar, but nowhere repeat it."""
+"""Textures: a network that turns noise into pictures with the statistics of one exemplar."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from benchmarks._data import fetch_folder
-from benchmarks.appearance import _gram, _made_textures, _texture_distances
+from benchmarks.appearance import _made_textures
+from benchmarks.appearance._gram import RandomFeatures, distance, features
 from benchmarks.appearance._images import read_folder
+from benchmarks.appearance._texture_distances import SMALLEST, lbp, swd
 from benchmarks.appearance._unet import NOISE, UNet
 from benchmarks.harness.errors import UsageError
 from benchmarks.harness.family import Family, split_members
@@ -18,20 +20,18 @@ from benchmarks.harness.seeds import derive
 from methods.meta.base import Batch
 
 OWNER = "appearance.texture"
-AT_ONCE = 8  # exemplars whose features are taken together, or models shown together: bounds memory
-PHOTOGRAPHED = 512  # height and width of scikit-image's photographs
 
 
 class Texture(Family):
-    """Members are exemplars; a sample is white noise, and the exemplar's Gram matrices of features to be met."""
+    """Members are exemplars; a sample is one picture made of noise, compared with the exemplar's Gram matrices."""
 
     provenance = "paper"
     source = (
-        "Fischer & Ritschel 2022 (Metappearance), texture: U-Net with AdaIN (2.7 M weights, 192 × 256 pixels), L1 "
-        "between Gram matrices of VGG19's features, 15 steps. Ours: textures made in code and scikit-image's three by "
-        "default; random filters at several scales after Ustyuzhaninov et al. 2017 as features where the weights of "
-        "VGG19 are not at hand; the noise's number of channels; one convolution per level; pictures that can be tiled; "
-        "distances on features that training does not use"
+        "Fischer & Ritschel 2022 (Metappearance), texture: U-Net with AdaIN from noise, L1 between Gram matrices, 15 "
+        "steps. Ours: a smaller network on smaller pictures; features of fixed random filters at several scales "
+        "(Ustyuzhaninov et al. 2017) unless VGG19's weights are given; textures made in code and the three photographs "
+        "of textures in scikit-image; with `members: real` eight photographs; the target is the Gram matrix of the "
+        "whole exemplar"
     )
     metric = "gram"
 
@@ -39,98 +39,90 @@ class Texture(Family):
         self,
         members: Literal["made", "real", "folder"] = "made",
         folder: str | None = None,
-        vgg: str | None = None,
-        train: int = 40,
-        validation: int = 4,
-        test: int = 12,
-        height: int = 64,
-        width: int = 64,
-        channels: int = 6,
-        depth: int = 3,
+        train: int = 64,
+        validation: int = 8,
+        test: int = 16,
         samples: int = 1,
+        pixels: int = 64,
+        crop: int = 48,
+        channels: int = 8,
+        depth: int = 2,
+        vgg: str | None = None,
     ) -> None:
-        """Split the exemplars into so many for each purpose, and take their features.
+        """Split the exemplars into so many for each purpose.
 
         Args:
-            members: `made` in code, three of them photographs from scikit-image; `real`, eight photographs, takes e.g.
-                train 5, validation 1, test 2; `folder` takes your own.
-            folder: of `.jpg` and `.png` files, with `members: folder`.
-            vgg: file with the weights of VGG19, to use its features; else those of random filters.
-            height: of exemplars and pictures, in pixels.
-            width: of exemplars and pictures, in pixels.
-            channels: of the U-Net at its finest level; 26 at depth 4 give the paper's number of weights.
-            depth: how often the U-Net halves its grid.
+            members: `made` in code, and scikit-image's photographs; `real`: eight photographs of the mirror, e.g. train
+                5, validation 1, test 2; `folder`: every picture of a folder.
+            folder: of pictures of stationary textures.
             samples: pictures per gradient step.
-
-        Raises:
-            UsageError: as `fetch_folder`, `read_folder` and `split_members` do, or for a size that does not fit.
+            pixels: width and height of exemplars, and of the pictures that metrics judge.
+            crop: width and height of the pictures in training.
+            channels: of the network at its finest level.
+            depth: how many times the network halves its grid.
+            vgg: file of VGG19's weights (as torchvision provides them); without it, random filters.
         """
-        at_least(1, OWNER, channels=channels, depth=depth, samples=samples)
-        self.unet = UNet(channels, depth)
-        self.features = _gram.features(self.device, vgg, OWNER)
-        smallest = max(self.features.smallest, _texture_distances.SMALLEST, 2 * self.unet.multiple)
-        at_least(smallest, OWNER, height=height, width=width)
-        for key, size in (("height", height), ("width", width)):
-            if size % self.unet.multiple:
-                raise UsageError(f"{OWNER}: parameter {key!r} is {size}, must be a multiple of {self.unet.multiple}")
-        self.height, self.width = height, width
-        self.n_weights, self.samples, self.steps = self.unet.n_weights, samples, 15
-        self.names, exemplars = _exemplars(members, folder, height, width, train + validation + test)
-        self.exemplars = exemplars.to(self.device)  # (members, 3, height, width)
+        at_least(1, OWNER, samples=samples, channels=channels, depth=depth)
+        if (members == "folder") != (folder is not None):
+            raise UsageError(f"{OWNER}: parameter 'folder' goes with `members: folder`, got {members!r} and {folder!r}")
+        self.net = UNet(channels, depth)
+        self.features = features(self.device, vgg, OWNER)
+        at_least(max(self.features.smallest, 2 * self.net.multiple), OWNER, crop=crop)
+        at_least(max(crop, SMALLEST), OWNER, pixels=pixels)
+        for name, value in (("crop", crop), ("pixels", pixels)):
+            if value % self.net.multiple:
+                multiple = f"a multiple of {self.net.multiple} (2^depth)"
+                raise UsageError(f"{OWNER}: parameter {name!r} is {value}, must be {multiple}")
+        self.n_weights, self.samples, self.steps, self.crop = self.net.n_weights, samples, 15, crop
+        self.names, exemplars = self._members(members, folder, train + validation + test, pixels)
+        self.exemplars = exemplars.to(self.device)
         self.split = split_members(len(self.names), train, validation, test, OWNER)
-        with torch.no_grad():
-            self.grams = torch.cat([self.features.gram(part) for part in self.exemplars.split(AT_ONCE)])
-        generator = torch.Generator().manual_seed(derive(OWNER, "metrics"))
-        self.checked = torch.randn(1, 1, NOISE, 2 * height, 2 * width, generator=generator).to(self.device)
-        self.shown = torch.randn(1, 1, NOISE, height, width, generator=generator).to(self.device)
+        self.target = torch.cat([self.features.gram(part) for part in self.exemplars.split(16)])  # (members, entries)
+        self.other_features = RandomFeatures(self.device, bank="metrics")
+        generator = torch.Generator().manual_seed(derive(OWNER, "noise"))
+        self.noise = torch.randn(1, 1, NOISE, pixels, pixels, generator=generator).to(self.device)
+
+    @staticmethod
+    def _members(members: str, folder: str | None, count: int, pixels: int) -> tuple[list[str], Tensor]:
+        """Return names and exemplars (n, 3, pixels, pixels)."""
+        if folder is not None:
+            return read_folder(folder, pixels, pixels, OWNER)
+        if members == "real":
+            return read_folder(fetch_folder("textures"), pixels, pixels, OWNER)
+        photographs = _made_textures.photographs(pixels, pixels)
+        names, made = _made_textures.make(max(count - len(photographs), 0), pixels, pixels)
+        return [*_made_textures.PHOTOGRAPHS, *names], torch.cat([photographs, made])
 
     def initial(self, count: int, generator: torch.Generator) -> Tensor:
-        return self.unet.initial(count, generator).to(self.device)
+        return self.net.initial(count, generator).to(self.device)
 
     def sample(self, members: Tensor, n: int, generator: torch.Generator) -> Batch:
-        noise = torch.randn(len(members), n, NOISE, self.height, self.width, generator=generator)
-        target = self.grams[members.to(self.device)][:, None].expand(-1, n, -1)
-        return {"noise": noise.to(self.device), "target": target}
+        noise = torch.randn(len(members), n, NOISE, self.crop, self.crop, generator=generator).to(self.device)
+        return {"noise": noise, "gram": self.target[members.to(self.device)][:, None].expand(-1, n, -1)}
 
     def loss(self, weights: Tensor, batch: Batch) -> Tensor:
-        pictures = self.unet(weights, batch["noise"])
-        grams = self.features.gram(pictures.flatten(0, 1)).unflatten(0, pictures.shape[:2])
-        return _gram.distance(grams, batch["target"]).mean(1)
+        pictures = self.net(weights, batch["noise"])
+        grams = self.features.gram(pictures.flatten(0, 1)).view(*pictures.shape[:2], -1)
+        return distance(grams, batch["gram"]).mean(1)
+
+    def _made(self, weights: Tensor) -> Tensor:
+        """Return pictures (tasks, 3, pixels, pixels) of noise that training never saw."""
+        return self.net(weights, self.noise.expand(len(weights), -1, -1, -1, -1))[:, 0]
 
     @torch.no_grad()
     def metrics(self, weights: Tensor, members: Tensor) -> dict[str, Tensor]:
-        """Return gram, swd (sRGB values) and lbp (0 … 1) of a picture twice as high and wide, of unseen noise.
-
-        `gram` is the loss; the other two, of `_texture_distances`, compare what no training compares. There is no psnr:
-        a texture is not to repeat its exemplar pixel by pixel.
-        """
-        found: dict[str, list[Tensor]] = {"gram": [], "swd": [], "lbp": []}
-        for some, which in zip(weights.split(AT_ONCE), members.to(self.device).split(AT_ONCE), strict=True):
-            pictures = self.unet(some, self.checked.expand(len(some), -1, -1, -1, -1))[:, 0]
-            wanted = self.exemplars[which]
-            found["gram"].append(_gram.distance(self.features.gram(pictures), self.grams[which]))
-            found["swd"].append(_texture_distances.swd(pictures, wanted))
-            found["lbp"].append(_texture_distances.lbp(pictures, wanted))
-        return {name: torch.cat(values) for name, values in found.items()}
+        """Return gram; and what no training sees: other_gram (other filters), swd, lbp (a perceptual stand-in)."""
+        shown, wanted = self._made(weights), self.exemplars[members.to(self.device)]
+        return {
+            "gram": distance(self.features.gram(shown), self.target[members.to(self.device)]),
+            "other_gram": distance(self.other_features.gram(shown), self.other_features.gram(wanted)),
+            "swd": swd(shown, wanted),
+            "lbp": lbp(shown, wanted).float(),
+        }
 
     @torch.no_grad()
     def picture(self, weights: Tensor, member: int) -> Tensor:
-        return self.unet(weights[None], self.shown)[0, 0].permute(1, 2, 0)
+        return self._made(weights[None])[0].permute(1, 2, 0)
 
     def reference_picture(self, member: int) -> Tensor:
         return self.exemplars[member].permute(1, 2, 0)
-
-
-def _exemplars(members: str, folder: str | None, height: int, width: int, count: int) -> tuple[list[str], Tensor]:
-    """Return names and exemplars (n, 3, height, width); `count` only says how many are to be made."""
-    if (members == "folder") != (folder is not None):
-        raise UsageError(f"{OWNER}: `members: folder` and `folder:` need each other; members is {members!r}")
-    if folder is not None:
-        return read_folder(folder, height, width, OWNER)
-    if members == "real":
-        return read_folder(fetch_folder("textures"), height, width, OWNER)
-    if max(height, width) > PHOTOGRAPHED:
-        raise UsageError(f"{OWNER}: {width} × {height} pixels with `members: made`, at most {PHOTOGRAPHED} each way")
-    photographs = _made_textures.PHOTOGRAPHS
-    names, made = _made_textures.make(max(0, count - len(photographs)), height, width)
-    return [*photographs, *names], torch.cat([_made_textures.photographs(height, width), made])
