@@ -167,3 +167,27 @@ def test_a_picture_of_another_checksum_is_named(monkeypatch, tmp_path):
         save(tmp_path / name)
     with pytest.raises(UsageError, match=r"textures/.*SHA-256"):
         Texture(**{**SMALL, "members": "real"})
+
+
+def vgg19(path, widest=512):
+    """Random weights under torchvision's names, as far as conv5_1."""
+    numbers, widths = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28), (64, 64, 128, 128, *4 * [256], *5 * [512])
+    state, channels, generator = {}, 3, seeded()
+    for number, width in zip(numbers, widths, strict=True):
+        width = min(width, widest)
+        state[f"features.{number}.weight"] = 0.1 * torch.randn(width, channels, 3, 3, generator=generator)
+        state[f"features.{number}.bias"] = torch.zeros(width)
+        channels = width
+    torch.save(state, path)
+    return str(path)
+
+
+def test_features_of_vgg19_are_taken_where_its_weights_are(tmp_path):
+    bank = features(CPU, vgg19(tmp_path / "vgg19.pth"), "appearance.texture")
+    pictures = torch.rand(1, 3, 32, 32, generator=seeded())
+    assert [tuple(maps.shape[1:]) for maps in bank.maps(pictures)] == [
+        (64, 32, 32), (128, 16, 16), (256, 8, 8), (512, 4, 4), (512, 2, 2)
+    ]  # fmt: skip
+    assert all(float(maps.min()) >= 0 for maps in bank.maps(pictures))  # rectified
+    with pytest.raises(UsageError, match=r"features\.19"):
+        features(CPU, vgg19(tmp_path / "thin.pth", widest=256), "appearance.texture")
