@@ -7,6 +7,8 @@ import json
 import pandas as pd
 
 from benchmarks.harness.cell import Cell
+from workflow.tables.claims import run_claims
+from workflow.tables.schema import check
 
 
 def make_tasks(*names, **changes):
@@ -100,3 +102,8 @@ def make_tuning(finals, task="t", method="m"):
             del run["algorithm"]
             rows.append({**run, "cell": cell, "choice": json.dumps({"lr": lr, "sigma": sigma})})
     return pd.DataFrame(rows)
+
+
+def claims_of(evidence):
+    """claims.csv of a suite that has runs only."""
+    return check(pd.DataFrame(run_claims(evidence)), "claims")

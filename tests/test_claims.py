@@ -6,9 +6,8 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from tables_by_hand import make_curve, make_tables, make_tasks
+from tables_by_hand import claims_of, make_curve, make_tables, make_tasks
 
-from workflow.tables.claims import make_claims
 from workflow.tables.evidence import Effect, Evidence
 
 
@@ -23,7 +22,7 @@ def claims(finals, tasks=None, params=None, curves_of=None, **changes):
     if curves_of:
         extra = [row for run in runs.to_dict("records") for row in curves_of(run)]
         curves = pd.concat([curves, pd.DataFrame(extra)], ignore_index=True)
-    return make_claims(Evidence(tasks, runs, curves)).set_index("id")
+    return claims_of(Evidence(tasks, runs, curves)).set_index("id")
 
 
 def test_without_rows_nothing_is_tested():
@@ -47,7 +46,7 @@ def test_zerograds_against_a_rival(rival, verdict):
     runs, curves = make_tables(finals)
     runs.loc[runs["loss_final"].isna(), "status"] = "diverged"
     tasks = make_tasks("digit", problem="networks.digit_mlp")
-    found = make_claims(Evidence(tasks, runs, curves)).set_index("id")
+    found = claims_of(Evidence(tasks, runs, curves)).set_index("id")
     assert found.loc["zerograds_wins/digit_mlp/spsa", "verdict"] == verdict
     assert found.loc["zerograds_wins/height_field/spsa", "verdict"] == "not tested"
 
@@ -65,11 +64,11 @@ def test_a_method_that_was_cut_off_early_is_not_judged():
     finals = {("digit", "zerograds"): [0.9, 0.9, 0.9], ("digit", "spsa"): [0.1, 0.1, 0.1]}
     runs, curves = make_tables(finals)
     tasks = make_tasks("digit", problem="networks.digit_mlp")
-    late = make_claims(Evidence(tasks, runs, curves)).set_index("id")
+    late = claims_of(Evidence(tasks, runs, curves)).set_index("id")
     assert late.loc["zerograds_wins/digit_mlp/spsa", "verdict"] == "does not hold"
     slow = runs["method"] == "zerograds"
     runs.loc[slow, ["status", "cost"]] = "timeout", 100.0
-    early = make_claims(Evidence(tasks, runs, curves)).set_index("id").loc["zerograds_wins/digit_mlp/spsa"]
+    early = claims_of(Evidence(tasks, runs, curves)).set_index("id").loc["zerograds_wins/digit_mlp/spsa"]
     assert early["verdict"] == "not tested"
     assert "too few to judge" in early["measured"]
 
@@ -122,7 +121,7 @@ def test_unsupported_size_does_not_scale():
     runs, curves = make_tables({("a", "zerograds"): [math.nan] * 3, ("a", "cma_es"): [math.nan] * 3}, dim=200_000)
     runs[["status", "reason"]] = "unsupported", "needs 500 GiB"
     evidence = Evidence(make_tasks("a", dim=200_000), runs, curves.iloc[:0].astype({"seed": int}))
-    found = make_claims(evidence).set_index("id")
+    found = claims_of(evidence).set_index("id")
     assert found.loc["zerograds_scales", "verdict"] == "does not hold"
     assert found.loc["full_cma_es_cannot_run", "verdict"] == "holds"
     assert "needs 500 GiB" in found.loc["full_cma_es_cannot_run", "measured"]

@@ -7,9 +7,8 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from tables_by_hand import make_curve, make_tables, make_tasks
+from tables_by_hand import claims_of, make_curve, make_tables, make_tasks
 
-from workflow.tables.claims import make_claims
 from workflow.tables.evidence import Evidence
 
 SEEDS = range(6)
@@ -37,7 +36,7 @@ def claims(finals, params=None, verdicts=None, plateau="plateau", steps=None, me
     runs["n_steps"] = runs["method"].map(steps or {}).fillna(500).astype(int)
     extra = [row for run in runs.to_dict("records") for row in metrics and metrics(run)]
     curves = pd.concat([curves, pd.DataFrame(extra)], ignore_index=True) if extra else curves
-    return make_claims(Evidence(tasks, runs, curves, gradients(**(verdicts or {})))).set_index("id")
+    return claims_of(Evidence(tasks, runs, curves, gradients(**(verdicts or {})))).set_index("id")
 
 
 def same(value):

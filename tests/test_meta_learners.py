@@ -11,7 +11,7 @@ from benchmarks.harness import parameters
 from benchmarks.harness.errors import UsageError
 from benchmarks.harness.family import split_members
 from benchmarks.harness.registry import family_class, family_names, learner_class, learner_names, task_names
-from methods.meta.base import Budget, load, save, split
+from methods.meta.base import Budget, split
 from methods.meta.finetune import Finetune
 from methods.meta.fomaml import Fomaml
 from methods.meta.learned_schedule import LearnedSchedule
@@ -157,14 +157,14 @@ def test_trains_adapts_and_goes_on(family, learner, tmp_path):
     if method.trains:
         assert len(steps) == 4
         assert whole["samples"] == budget.samples
-        save(steps[1], tmp_path / "state.pt")
-        resumed = quick(learner).train(tasks, budget, 99, load(tmp_path / "state.pt"))
+        torch.save(steps[1], tmp_path / "state.pt")
+        resumed = quick(learner).train(tasks, budget, 99, torch.load(tmp_path / "state.pt", weights_only=True))
         for name, value in whole["learned"].items():
             assert value.isfinite().all()
             assert torch.equal(value, resumed["learned"][name]), name
-    save(whole, tmp_path / "state.pt")
+    torch.save(whole, tmp_path / "state.pt")
     members = tasks.split.test
-    path = list(method.adapt(load(tmp_path / "state.pt"), tasks, members, 3))
+    path = list(method.adapt(torch.load(tmp_path / "state.pt", weights_only=True), tasks, members, 3))
     again = list(method.adapt(whole, tasks, members, 3))
     assert [a.step for a in path] == [0, 1, 2, 3]
     assert [a.samples for a in path] == [i * tasks.samples for i in range(4)]

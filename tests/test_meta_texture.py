@@ -12,7 +12,7 @@ from PIL import Image
 from benchmarks import _data
 from benchmarks.appearance import _made_textures
 from benchmarks.appearance._gram import RandomFeatures, distance, features
-from benchmarks.appearance._images import files_in, read, read_folder, to_linear
+from benchmarks.appearance._images import files_in, read_folder
 from benchmarks.appearance._texture_distances import lbp, swd
 from benchmarks.appearance._unet import NOISE, UNet
 from benchmarks.appearance.texture import Texture
@@ -115,12 +115,6 @@ def test_a_folder_of_ones_own(tmp_path):
     assert float(family.reference_picture(3).mean()) == pytest.approx(60 / 255, abs=1e-3)
     with pytest.raises(UsageError, match="there are only 10"):
         Texture(**{**SMALL, "members": "folder", "folder": str(tmp_path), "train": 20})
-
-
-def test_linear_pictures_are_decoded_before_they_are_filtered(tmp_path):
-    path = save(tmp_path / "a.png", value=188)
-    assert float(read(path, 8, 8, "owner", linear=True).mean()) == pytest.approx(0.5, abs=0.01)
-    assert float(to_linear(torch.tensor(1.0))) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(

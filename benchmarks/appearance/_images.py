@@ -30,7 +30,7 @@ def files_in(folder: str | Path, owner: str) -> list[Path]:
     return found
 
 
-def read(path: str | Path, height: int, width: int, owner: str, linear: bool = False) -> Tensor:
+def read(path: str | Path, height: int, width: int, owner: str) -> Tensor:
     """Return the middle of a picture at the size asked for, (3, height, width).
 
     The largest part with this aspect ratio is cut out and made smaller, with a filter against aliasing.
@@ -38,7 +38,6 @@ def read(path: str | Path, height: int, width: int, owner: str, linear: bool = F
     Args:
         path: of a JPEG or PNG file with 8 bits per channel; transparency is dropped, orientation tags are obeyed.
         owner: who asks, for the error.
-        linear: return radiance, decoded from sRGB before the filter, instead of sRGB; either is in [0, 1].
 
     Raises:
         UsageError: for a file that cannot be read, has more bits, or is smaller than asked for; names the file.
@@ -56,17 +55,13 @@ def read(path: str | Path, height: int, width: int, owner: str, linear: bool = F
             f"{owner}: {path} is too small, {picture.shape[2]} × {picture.shape[1]} pixels, "
             f"{width} × {height} are needed; use a larger picture or ask for fewer pixels"
         )
-    if linear:
-        picture = to_linear(picture)
     return fit(picture, height, width)
 
 
-def read_folder(
-    folder: str | Path, height: int, width: int, owner: str, linear: bool = False
-) -> tuple[list[str], Tensor]:
+def read_folder(folder: str | Path, height: int, width: int, owner: str) -> tuple[list[str], Tensor]:
     """Return names (without suffix) and pictures (n, 3, height, width) of a folder, sorted; see `files_in`, `read`."""
     paths = files_in(folder, owner)
-    return [path.stem for path in paths], torch.stack([read(path, height, width, owner, linear) for path in paths])
+    return [path.stem for path in paths], torch.stack([read(path, height, width, owner) for path in paths])
 
 
 def fit(picture: Tensor, height: int, width: int) -> Tensor:
@@ -79,8 +74,3 @@ def fit(picture: Tensor, height: int, width: int) -> Tensor:
     if (crop_h, crop_w) == (height, width):
         return cut[0]
     return torch.nn.functional.interpolate(cut, (height, width), mode="bilinear", antialias=True)[0].clamp(0, 1)
-
-
-def to_linear(srgb: Tensor) -> Tensor:
-    """Return linear values of sRGB values in [0, 1] (IEC 61966-2-1)."""
-    return torch.where(srgb <= 0.04045, srgb / 12.92, ((srgb.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4)

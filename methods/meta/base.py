@@ -9,7 +9,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
 import torch
@@ -107,7 +106,7 @@ class Learner(ABC):
             progress: called after every outer step with the state so far, not counted in its seconds.
 
         Returns:
-            The state, to be kept by `save`. Interrupted and gone on with equals uninterrupted.
+            The state, safe for `torch.load(weights_only=True)`. Interrupted and gone on with equals uninterrupted.
         """
         generator = torch.Generator().manual_seed(seed)
         if state is None:
@@ -201,15 +200,3 @@ def synchronize(device: torch.device) -> None:
     """Wait for the GPU, so that clocks tell the truth."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def save(state: State, path: Path) -> None:
-    """Write a state whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    torch.save(state, part)
-    part.replace(path)
-
-
-def load(path: Path) -> State:
-    """Read a state; executes nothing that the file may contain."""
-    return torch.load(path, map_location="cpu", weights_only=True)

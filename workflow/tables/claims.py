@@ -14,7 +14,6 @@ import pandas as pd
 
 from workflow.tables.claims_rendering import rendering_claims
 from workflow.tables.evidence import PRDPT, Effect, Evidence, Row, judged
-from workflow.tables.schema import check
 
 OVERVIEW, ZEROGRADS = "overview (seed)", "ZeroGrads, SIGGRAPH 2024"
 OURS = "ours, see methods/prdpt.py"
@@ -189,8 +188,3 @@ CLAIMS: tuple[Callable[[Evidence], Iterator[Row]], ...] = (
 def run_claims(evidence: Evidence) -> list[Row]:
     """Return the rows of claims.csv that runs decide."""
     return [row for claim in CLAIMS for row in claim(evidence)] + rendering_claims(evidence)
-
-
-def make_claims(evidence: Evidence) -> pd.DataFrame:
-    """Return claims.csv of a suite without learners."""
-    return check(pd.DataFrame(run_claims(evidence)), "claims")
