@@ -10,6 +10,13 @@ class UsageError(Exception):
     """Something in a config, a command line or the environment has to be changed by the user."""
 
 
+class Unsupported(Exception):
+    """This machine cannot run a task or a method, for instance because a library is missing: a row, not a crash.
+
+    The text is the reason that the tables show; it names the way out, for example a command that installs the library.
+    """
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """Return the error for a name that does not exist, with the nearest one that does."""
     known = sorted(known)
