@@ -20,6 +20,9 @@ class Replay(Method):
 
     Restoring runs ask and tell again with these losses. Given its seed the optimizer is deterministic, so it proposes
     the same candidates again: nothing is pickled, no candidate is stored, killed and resumed equals uninterrupted.
+
+    Losses are passed on in units of the mean magnitude of the first ones told: tolerances and confidence bounds inside
+    the libraries are absolute numbers.
     """
 
     library: ClassVar[str]  # the package to be installed
@@ -51,9 +54,7 @@ class Replay(Method):
             return self._tensor(self.propose())
 
     def tell(self, z: Tensor, evaluation: Evaluation) -> None:
-        self.told.append(evaluation.loss.tolist())
-        with self.sandbox:
-            self.learn(self.told[-1])
+        self._learn(evaluation.loss.tolist())
 
     def incumbent(self) -> Tensor:
         """Return the library's recommendation; the start before it has one."""
@@ -68,8 +69,13 @@ class Replay(Method):
         for losses in state["told"]:
             with self.sandbox:
                 self.propose()
-                self.learn(losses)
-            self.told.append(losses)
+            self._learn(losses)
+
+    def _learn(self, losses: list[float]) -> None:
+        self.told.append(losses)
+        unit = sum(map(abs, self.told[0])) / len(self.told[0]) or 1.0
+        with self.sandbox:
+            self.learn([loss / unit for loss in losses])
 
     def start(self) -> np.ndarray:
         """Return the start (dim,) in double precision."""

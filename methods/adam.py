@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from methods.base import Descent, Evaluation
+from methods.base import Descent, Evaluation, Schedule
 
 
 class Adam(Descent):
@@ -17,10 +17,10 @@ class Adam(Descent):
     oracle = True
     grid = {"lr": (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)}
 
-    def setup(self, lr: float = 0.1, source: str = "") -> None:
+    def setup(self, lr: float = 0.1, source: str = "", schedule: Schedule = "linear") -> None:
         """Move by about `lr` natural steps per coordinate and iteration, along the task's gradient called `source`."""
         self.gradient_source = source
-        self.start_descent(lr)
+        self.start_descent(lr, schedule=schedule)
 
     def ask(self) -> Tensor:
         return self.theta[None].clone()
@@ -28,4 +28,4 @@ class Adam(Descent):
     def tell(self, z: Tensor, evaluation: Evaluation) -> None:
         if evaluation.gradient is None:
             raise ValueError("adam was told losses without gradients")
-        self.descend(evaluation.gradient[0])
+        self.descend(evaluation.gradient[0], len(z))

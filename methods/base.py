@@ -5,6 +5,7 @@ The harness owns loop, clock, count and log, so a method cannot spend an evaluat
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 Needs = Literal["value", "gradient", "picture"]
+Schedule = Literal["constant", "linear"]  # of a rate over the budget; linear: from its start to zero
 
 GRID_CELLS = 6  # every method is tuned over a grid of exactly this many cells: same effort for all
 
@@ -161,25 +163,62 @@ def _to(value: Any, device: torch.device) -> Any:
 
 
 class Descent(Method):
-    """A parameter vector θ that follows an estimated gradient with Adam (or plain gradient descent)."""
+    """A parameter vector θ that follows an estimated gradient with Adam (or plain gradient descent).
+
+    Two things depend on no task's unit and on no budget's length:
+
+    * Adam is given gradients in units of the largest one so far, rounded up to a power of two, so that its ε of 1e-8
+      means the same whatever the loss is measured in (a gradient per natural step can be 1e-9). Where the unit grows,
+      Adam's moments are converted, exactly. An ε of 1e-8 of the largest gradient is less than what the second moment
+      still remembers of it after 30,000 steps: it only bounds what rounding noise can do after a true gradient.
+    * The rate falls linearly to zero over the budget (`schedule: linear`): a rate that suits a short run then suits a
+      longer one as well, and a noisy gradient is averaged towards the end.
+    """
 
     theta: Tensor  # (dim,)
     optimizer: torch.optim.Optimizer
+    rate: float  # before the schedule
+    schedule: Schedule
+    used: float  # evaluations asked so far, gradients at their price
 
-    def start_descent(self, lr: float, optimizer: Literal["adam", "sgd"] = "adam") -> None:
+    def start_descent(
+        self, lr: float, optimizer: Literal["adam", "sgd"] = "adam", schedule: Schedule = "linear"
+    ) -> None:
         """Place θ at the start; Adam with the usual β = (0.9, 0.999) (Kingma & Ba 2015)."""
         self.theta = self.space.start.clone()
+        self.rate, self.schedule, self.used, self.unit = lr, schedule, 0.0, 0.0
         build = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[optimizer]
         self.optimizer = build([self.theta], lr=lr)
 
-    def descend(self, gradient: Tensor) -> None:
-        """Take one optimizer step along `gradient` (dim,), then return to the box."""
+    def descend(self, gradient: Tensor, asked: float) -> None:
+        """Take one optimizer step along `gradient` (dim,), paid with `asked` candidates, then return to the box."""
         self.gradient = gradient
-        self.theta.grad = gradient
+        adam = isinstance(self.optimizer, torch.optim.Adam)
+        self.theta.grad = self._in_units(gradient) if adam else gradient
+        share = scheduled(self.schedule, self.used, self.space.budget)
+        self.optimizer.param_groups[0]["lr"] = self.rate * share
         self.optimizer.step()
+        self.used += asked * (1 + self.space.grad_cost * (self.needs == "gradient"))
         with torch.no_grad():
             self.theta.copy_(self.space.project(self.theta))
+
+    def _in_units(self, gradient: Tensor) -> Tensor:
+        """Return the gradient (dim,) in units of the largest so far, converting Adam's moments where that grows."""
+        largest = float(gradient.abs().max())
+        if self.unit < largest < math.inf:
+            unit = 2.0 ** math.frexp(largest)[1]
+            moments = self.optimizer.state[self.theta]
+            if moments:
+                moments["exp_avg"] *= self.unit / unit
+                moments["exp_avg_sq"] *= (self.unit / unit) ** 2
+            self.unit = unit
+        return gradient / (self.unit or 1.0)
 
     def incumbent(self) -> Tensor:
         """Return θ."""
         return self.theta.detach().clone()
+
+
+def scheduled(schedule: Schedule, used: float, budget: int) -> float:
+    """Return the share of its first rate that a method has after `used` of `budget` evaluations."""
+    return max(0.0, 1 - used / budget) if schedule == "linear" else 1.0

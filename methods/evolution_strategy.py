@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from methods.base import Descent, Evaluation
+from methods.base import Descent, Evaluation, Schedule
 
 
 class EvolutionStrategy(Descent):
@@ -24,13 +24,14 @@ class EvolutionStrategy(Descent):
         sigma: float = 1.0,
         batch: int = 16,
         sampling: Literal["antithetic", "one_sided"] = "antithetic",
+        schedule: Schedule = "linear",
     ) -> None:
         """Spend `batch` evaluations per step (an even number, pairs when antithetic)."""
         self.sigma = sigma
         self.sampling = sampling
         self.batch = max(2, min(batch, self.space.max_batch) // 2 * 2)
         self.noise = torch.empty(0)
-        self.start_descent(lr)
+        self.start_descent(lr, schedule=schedule)
 
     def ask(self) -> Tensor:
         if self.sampling == "antithetic":
@@ -44,7 +45,4 @@ class EvolutionStrategy(Descent):
         loss = evaluation.loss
         if self.sampling == "one_sided":
             loss = (loss - loss.mean()) * (self.batch / (self.batch - 1))  # minus the mean of the others: unbiased
-        self.descend(loss @ self.noise / (self.batch * self.sigma))
-
-
-# x
+        self.descend(loss @ self.noise / (self.batch * self.sigma), len(z))

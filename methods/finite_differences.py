@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from methods.base import Descent, Evaluation
+from methods.base import Descent, Evaluation, Schedule
 
 STEPS = 100  # the automatic block leaves the budget for at least this many steps
 
@@ -22,7 +22,9 @@ class FiniteDifferences(Descent):
 
     grid = {"lr": (0.02, 0.06, 0.2), "step": (1.0, 3.0)}
 
-    def setup(self, lr: float = 0.1, step: float = 1.0, block: int | None = None) -> None:
+    def setup(
+        self, lr: float = 0.1, step: float = 1.0, block: int | None = None, schedule: Schedule = "linear"
+    ) -> None:
         """Spend 2·block evaluations per step, h = `step`; None: all coordinates where 100 such steps fit."""
         space = self.space
         wanted = max(1, space.budget // (2 * STEPS)) if block is None else block
@@ -31,7 +33,7 @@ class FiniteDifferences(Descent):
         self.order = self._permutation()
         self.position = 0
         self.coordinates = self.order[: self.block].clone()  # no view: states are restored in place
-        self.start_descent(lr)
+        self.start_descent(lr, schedule=schedule)
 
     def _permutation(self) -> Tensor:
         return torch.randperm(self.space.dim, generator=self.generator, device=self.space.device)
@@ -51,4 +53,4 @@ class FiniteDifferences(Descent):
         ahead, behind = evaluation.loss.view(2, self.block)
         gradient = torch.zeros_like(self.theta)
         gradient[self.coordinates] = (ahead - behind) / (2 * self.step) * (self.space.dim / self.block)
-        self.descend(gradient)
+        self.descend(gradient, len(z))

@@ -9,14 +9,15 @@ from typing import Any
 from torch import Tensor
 
 from methods._foreign import missing
-from methods.base import Evaluation, Method, Space
+from methods.base import Evaluation, Method, Schedule, Space, scheduled
 
 
 class Pgpe(Method):
     """Score-function gradients of the mean and the standard deviations of a separable Gaussian, antithetic pairs.
 
     Source: Sehnke et al. 2010, centred ranks after Salimans et al. 2017, ClipUp after Toklu, Liskowski & Srivastava
-    2020, whose rules set speed and rate from the radius σ√dim. Library: EvoTorch's functional interface.
+    2020, whose rules set speed and rate from the radius σ√dim. Library: EvoTorch's functional interface. Ours: speed
+    and rate of the mean fall together over the budget, as the rates of the other descents do.
     """
 
     grid = {"sigma": (0.3, 1.0, 3.0), "speed": (1 / 15, 1 / 5)}
@@ -25,11 +26,14 @@ class Pgpe(Method):
     def unsupported(cls, space: Space, **params: Any) -> str | None:
         return missing("evotorch")
 
-    def setup(self, sigma: float = 1.0, speed: float = 1 / 15, batch: int = 16) -> None:
+    def setup(
+        self, sigma: float = 1.0, speed: float = 1 / 15, batch: int = 16, schedule: Schedule = "linear"
+    ) -> None:
         """Start with standard deviation `sigma`; one step moves the mean by at most `speed` · σ√dim."""
         from evotorch.algorithms.functional import pgpe
 
-        fastest = speed * sigma * math.sqrt(self.space.dim)
+        fastest = self.fastest = speed * sigma * math.sqrt(self.space.dim)
+        self.schedule, self.used = schedule, 0
         self.batch = max(2, min(batch, self.space.max_batch) // 2 * 2)
         self.search = pgpe(
             center_init=self.space.start,
@@ -52,7 +56,10 @@ class Pgpe(Method):
     def tell(self, z: Tensor, evaluation: Evaluation) -> None:
         from evotorch.algorithms.functional import pgpe_tell
 
-        self.search = pgpe_tell(self.search, z, evaluation.loss)
+        fastest = self.space.start.new_tensor(self.fastest * scheduled(self.schedule, self.used, self.space.budget))
+        slower = self.search.optimizer_state._replace(center_learning_rate=fastest / 2, max_speed=fastest)
+        self.search = pgpe_tell(self.search._replace(optimizer_state=slower), z, evaluation.loss)
+        self.used += len(z)
 
     def incumbent(self) -> Tensor:
         """Return the mean."""
@@ -65,10 +72,12 @@ class Pgpe(Method):
             "center": optimizer.center.clone(),
             "velocity": optimizer.velocity.clone(),
             "stdev": self.search.stdev.clone(),
+            "used": self.used,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.generator.set_state(state["generator"].cpu())
+        self.used = state["used"]
         optimizer = self.search.optimizer_state
         optimizer = optimizer._replace(center=state["center"], velocity=state["velocity"])
         self.search = self.search._replace(optimizer_state=optimizer, stdev=state["stdev"])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from methods._annealing import annealed
-from methods.base import Descent, Evaluation, Space
+from methods.base import Descent, Evaluation, Schedule, Space
 
 
 class Prdpt(Descent):
@@ -66,6 +66,7 @@ class Prdpt(Descent):
         importance_sampling: bool = True,
         annealing: Literal["constant", "linear"] = "linear",
         sigma_end: float = 0.1,
+        schedule: Schedule = "linear",
     ) -> None:
         """Spend 2·pairs renders per step; linear annealing ends at `sigma_end`·sigma with the budget."""
         self.sigma = sigma
@@ -77,9 +78,8 @@ class Prdpt(Descent):
             self.needs = "picture"
         sampled = importance_sampling and objective == "loss"
         self.density = estimator if sampled else "kernel"
-        self.used = 0
         self.offsets = torch.empty(0)
-        self.start_descent(lr)
+        self.start_descent(lr, schedule=schedule)
 
     @property
     def bandwidth(self) -> float:
@@ -97,8 +97,7 @@ class Prdpt(Descent):
     def tell(self, z: Tensor, evaluation: Evaluation) -> None:
         weights = evaluation.loss if self.objective == "loss" else self.picture_weights(evaluation)
         gradient = self.score_sum(weights) / len(weights)
-        self.used += len(z)
-        self.descend(gradient)
+        self.descend(gradient, len(z))
 
     def sample(self, n: int) -> Tensor:
         """Draw offsets u (n, dim)."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from methods._annealing import annealed
-from methods.base import Descent, Evaluation, Space
+from methods.base import Descent, Evaluation, Schedule, Space
 
 
 class PrdptDiff(Descent):
@@ -36,14 +36,14 @@ class PrdptDiff(Descent):
         pairs: int = 1,
         annealing: Literal["constant", "linear"] = "linear",
         sigma_end: float = 0.1,
+        schedule: Schedule = "linear",
     ) -> None:
         """Spend 2·pairs evaluations and as many of the task's gradients called `source` per step."""
         self.gradient_source = source
         self.sigma = sigma
         self.sigma_end = sigma_end if annealing == "linear" else 1.0
         self.pairs = max(1, min(pairs, self.space.max_batch // 2))
-        self.used = 0
-        self.start_descent(lr)
+        self.start_descent(lr, schedule=schedule)
 
     def ask(self) -> Tensor:
         bandwidth = annealed(self.sigma, self.sigma_end, self.used, self.space.budget)
@@ -53,5 +53,4 @@ class PrdptDiff(Descent):
     def tell(self, z: Tensor, evaluation: Evaluation) -> None:
         if evaluation.gradient is None:
             raise ValueError("prdpt_diff was told losses without gradients")
-        self.used += len(z) * (1 + self.space.grad_cost)  # a schedule in the budget's own unit
-        self.descend(evaluation.gradient.mean(0))
+        self.descend(evaluation.gradient.mean(0), len(z))

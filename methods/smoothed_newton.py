@@ -83,13 +83,15 @@ class SmoothedNewton(Method):
         return self.theta + self.offsets
 
     def tell(self, z: Tensor, evaluation: Evaluation) -> None:
-        odd, even = self.differences(evaluation.loss)
-        self.gradient = odd @ self.half / len(odd)
+        unit = float(evaluation.loss.abs().max()) or 1.0  # the step has none, the squares on its way must not underflow
+        odd, even = self.differences(evaluation.loss / unit)
+        gradient = odd @ self.half / len(odd)
+        self.gradient = unit * gradient
         radius = self.annealed(self.radius) * math.sqrt(self.space.dim)
         if self.hessian == "hvp":
-            step = steihaug(self.gradient, lambda v: self.hessian_product(even, v), radius)
+            step = steihaug(gradient, lambda v: self.hessian_product(even, v), radius)
         else:
-            step = _diagonal_step(self.gradient, self.hessian_diagonal(even), self.annealed(self.radius))
+            step = _diagonal_step(gradient, self.hessian_diagonal(even), self.annealed(self.radius))
         self.used += len(z)
         if bool(step.isfinite().all()):
             self.theta = self.space.project(self.theta + step)

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from methods.base import Descent, Evaluation
+from methods.base import Descent, Evaluation, Schedule
 
 ALPHA, GAMMA = 0.602, 0.101  # the practically effective exponents, Spall 1998, eq. for a_k and c_k
 CALIBRATION = 8  # pairs of the first step of the plain method, whose mean magnitude sets its gain
@@ -32,8 +32,12 @@ class Spsa(Descent):
         step: float = 1.0,
         pairs: int = 1,
         optimizer: Literal["plain", "adam"] = "plain",
+        schedule: Schedule | None = None,
     ) -> None:
-        """Spend 2·pairs evaluations per step; `step` is c, `lr` the first movement or Adam's step size."""
+        """Spend 2·pairs evaluations per step; `step` is c, `lr` the first movement or Adam's step size.
+
+        `schedule` None is linear with Adam; the plain method has Spall's a_k and nothing on top of it.
+        """
         self.lr = lr
         self.step = step
         self.pairs = max(1, min(pairs, self.space.max_batch // 2))
@@ -42,7 +46,9 @@ class Spsa(Descent):
         self.gain: float | None = None  # a, once it is known
         self.iteration = 1  # k
         self.signs = torch.empty(0)
-        self.start_descent(lr, "sgd" if self.plain else "adam")
+        if schedule is None:
+            schedule = "constant" if self.plain else "linear"
+        self.start_descent(lr, "sgd" if self.plain else "adam", schedule)
 
     @property
     def perturbation(self) -> float:
@@ -67,6 +73,6 @@ class Spsa(Descent):
                 magnitude = float(slopes.abs().mean())  # |ĝ_i| of one pair, the same in all coordinates
                 if magnitude > 0:  # on a plateau the gain stays open
                     self.gain = self.lr * (self.stability + 1) ** ALPHA / magnitude
-            self.optimizer.param_groups[0]["lr"] = (self.gain or 0.0) / (self.stability + self.iteration) ** ALPHA
-        self.descend(slopes @ self.signs / len(slopes))
+            self.rate = (self.gain or 0.0) / (self.stability + self.iteration) ** ALPHA
+        self.descend(slopes @ self.signs / len(slopes), len(z))
         self.iteration += 1

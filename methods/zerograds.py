@@ -10,7 +10,7 @@ from torch.nn.functional import mse_loss
 
 from methods._memory import GIB, free_gib
 from methods._surrogates import Kind, build, layout, parameter_count
-from methods.base import Descent, Evaluation, Space
+from methods.base import Descent, Evaluation, Schedule, Space
 
 COPIES = 4  # of φ that live at once: weights, gradients and Adam's two moments
 WIDE = 10.0  # spread of non-local samples in units of σ, where the space has no box (ours)
@@ -71,6 +71,7 @@ class Zerograds(Descent):
         frequencies: int | None = None,
         scale: float | None = None,
         memory_gib: float | None = None,
+        schedule: Schedule = "linear",
     ) -> None:
         """Spend 2·batch evaluations per iteration.
 
@@ -91,6 +92,7 @@ class Zerograds(Descent):
             frequencies: Octaves of the positional encoding; 0: none. Published: 6, 3 for the digit MLP.
             scale: Network inputs are scale·z; None: 1/40 with positional encoding, 1/3 without.
             memory_gib: Memory that φ may take; None: what is free.
+            schedule: Of `lr` over the budget.
         """
         space = self.space
         shape = layout(space.dim, layers, width, frequencies)
@@ -105,7 +107,7 @@ class Zerograds(Descent):
         self.surrogate = build(surrogate, space.start, *shape, scale, self.generator)
         lr_phi = (1e-4 if encoded else 1e-3) if lr_phi is None else lr_phi
         self.fitter = torch.optim.Adam(self.surrogate.parameters(), lr=lr_phi, fused=True)
-        self.start_descent(lr)
+        self.start_descent(lr, schedule=schedule)
 
     def ask(self) -> Tensor:
         space = self.space
@@ -144,9 +146,10 @@ class Zerograds(Descent):
     def follow(self) -> None:
         """Take the steps on θ; the first gradient is the one on record."""
         first = self.slope()
-        self.descend(first)
+        paid = 2 * self.batch / self.k_theta
+        self.descend(first, paid)
         for _ in range(self.k_theta - 1):
-            self.descend(self.slope())
+            self.descend(self.slope(), paid)
         self.gradient = first
 
     def fit(self, losses: Tensor) -> None:

@@ -14,7 +14,7 @@ import torch
 from benchmarks.harness import parameters, registry
 from benchmarks.harness.loop import Limits
 from benchmarks.harness.runner import run
-from methods.base import GRID_CELLS, Evaluation, Stopped
+from methods.base import GRID_CELLS, Descent, Evaluation, Stopped
 
 METHODS = registry.method_names()
 TASKS = {
@@ -160,6 +160,59 @@ def test_killed_and_resumed_equals_uninterrupted(name, task):
     for expected, found in pairs:
         assert torch.equal(expected, found)
     assert torch.equal(resumed.incumbent(), whole.incumbent())
+
+
+def in_unit(evaluation, factor):
+    """The same answer of a task whose loss is measured in another unit."""
+    gradient, criterion = evaluation.gradient, evaluation.criterion
+    return Evaluation(
+        factor * evaluation.loss,
+        None if gradient is None else factor * gradient,
+        evaluation.picture,
+        None if criterion is None else lambda picture: factor * criterion(picture),
+    )
+
+
+@each_method
+@pytest.mark.parametrize("power", [-80, -40, 40])
+def test_unit_of_the_loss_does_not_matter(name, power):
+    """A loss times 2^power takes the same path: no ε, tolerance or temperature is an absolute number."""
+    needs_picture = registry.method_class(name).needs == "picture"
+    problem, paths = problem_of("square_2" if needs_picture else "quadratic_30"), []
+    for factor in (1.0, 2.0**power):
+        method = set_up(name, problem)
+        for _ in range(8):
+            try:
+                z = method.ask().detach().clone()
+                method.tell(z, in_unit(answer(problem, method, z), factor))
+            except Stopped:
+                break
+        paths.append(method.incumbent())
+    assert not torch.equal(paths[0], method.space.start)
+    assert torch.allclose(paths[0], paths[1], rtol=1e-4, atol=1e-4)
+
+
+@each_method
+def test_rates_of_descents_fall_linearly_to_zero_over_the_budget(name):
+    """On a constant slope, where estimates do not depend on the place, steps are shares of those at a constant rate."""
+    cls = registry.method_class(name)
+    if "schedule" not in parameters.defaults(cls.setup):
+        assert not issubclass(cls, Descent), f"{name} descends at a rate that cannot fall"
+        pytest.skip("no rate")
+    space, moved, shares = problem_of("quadratic_30").space(3, 4000), {}, []
+    slope = torch.arange(1.0, 31.0)
+    for schedule in ("linear", "constant"):
+        method, paid = cls(space, 7, **params_of(name, schedule=schedule)), 0.0
+        moved[schedule], shares = [], []
+        while paid <= 3900:
+            shares.append(1 - paid / 4000)
+            before, z = method.incumbent(), method.ask()
+            method.tell(z, Evaluation(z @ slope, slope.expand_as(z)))
+            paid += len(z) * (1 + space.grad_cost * (method.needs == "gradient"))
+            moved[schedule].append(float((method.incumbent() - before).norm()))
+    ratios = torch.tensor(moved["linear"]) / torch.tensor(moved["constant"])
+    assert float((ratios - torch.tensor(shares)).abs().median()) < 0.03
+    assert float(ratios[-1]) < 0.1
 
 
 @each_method
