@@ -1,11 +1,48 @@
-"""Shared by all tests: one thread, no global state, tiny tasks that misbehave on demand."""
+"""Shared by all tests: one thread each, several processes for the whole, no Mitsuba where none can be loaded."""
 
 from __future__ import annotations
+
+import os
+from functools import cache
 
 import pytest
 import torch
 
+from benchmarks.harness.errors import Unsupported, UsageError
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the programs that tests start
 torch.set_num_threads(1)
+
+
+def pytest_xdist_auto_num_workers(config):
+    """`-n auto`: up to four processes for the whole suite, none for named files."""
+    whole = config.args_source is config.ArgsSource.TESTPATHS
+    return min(4, os.cpu_count() or 1) if whole else 0
+
+
+def pytest_collection_modifyitems(items):
+    """Contract tests run on every task: those of rendered scenes need Mitsuba."""
+    for item in items:
+        values = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        if any(isinstance(value, str) and value.startswith("rendering.") for value in values):
+            item.add_marker(pytest.mark.llvm)
+
+
+@cache
+def without_mitsuba() -> str:
+    """Return why Mitsuba cannot be loaded here, or nothing."""
+    from benchmarks.rendering._mitsuba import backend
+
+    try:
+        backend()
+    except (Unsupported, UsageError) as error:
+        return str(error)
+    return ""
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("llvm") and without_mitsuba():
+        pytest.skip(without_mitsuba())
 
 
 @pytest.fixture

@@ -44,8 +44,8 @@ def test_rooms():
     torch.testing.assert_close(maps, _environments.exposed(_environments.studios(12, *SHAPE, seeded())))
 
 
+@pytest.mark.llvm
 def test_skies():
-    pytest.importorskip("mitsuba")
     maps = _environments.exposed(_environments.skies(6, *SHAPE, seeded()))
     assert maps.shape == (6, *SHAPE, 3)
     assert maps.isfinite().all()
@@ -140,11 +140,11 @@ def test_metrics_of_the_truth(family, monkeypatch):
     assert float(torch.cat([exact["psnr"], exact["relit_psnr"]]).min()) > 100
 
 
+@pytest.mark.llvm
 def test_folder(tmp_path):
-    mi = pytest.importorskip("mitsuba")
     from benchmarks.rendering._mitsuba import backend
 
-    backend("cpu")
+    mi = backend().mi
     pixels = 0.1 + torch.rand(32, 64, 3, generator=seeded())
 
     def write(name, values):

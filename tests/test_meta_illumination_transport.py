@@ -92,9 +92,9 @@ def test_a_lone_light_is_mirrored_where_it_must_be(view):
     assert columns[~chrome][grey.argmax()] < 36, "the side towards the light"
 
 
+@pytest.mark.llvm
 def test_transport_is_that_of_mitsuba():
     """Mean error below 2 %, mean bias below .5 %, on pixels that one ball covers: most of it Mitsuba's own noise."""
-    pytest.importorskip("mitsuba")
     from benchmarks.rendering._mitsuba import backend
 
     mi = backend("cpu").mi

@@ -18,6 +18,8 @@ from benchmarks.rendering import _mitsuba as module
 from benchmarks.rendering._mitsuba import backend, llvm_candidates, works
 from benchmarks.rendering.cup import Cup
 
+pytestmark = pytest.mark.llvm
+
 COMMAND = "apt-get install libllvm19"
 NOWHERE = "/nowhere/libLLVM.so"
 LOOK = """

@@ -153,11 +153,11 @@ def mitsuba_scene(mi, rooms, pixels):
     return mi.load_dict(scene)
 
 
+@pytest.mark.llvm
 @pytest.mark.parametrize("row", [0, 1])
 def test_mitsuba_renders_the_same_picture(row):
     """Mitsuba's path integrator with as many bounces, less the lights seen directly: each colour's mean within
     1 %, blocks of 8 × 8 pixels within 3 % of it on average and 10 % at worst."""
-    pytest.importorskip("mitsuba")
     from benchmarks.rendering._mitsuba import backend
 
     mi = backend().mi

@@ -24,6 +24,8 @@ from benchmarks.harness.sources import ROOT
 from benchmarks.rendering._mitsuba import backend
 from benchmarks.rendering.cup import Cup
 
+pytestmark = pytest.mark.llvm
+
 CELL = Cell(
     suite="test",
     task="cup",

@@ -13,6 +13,8 @@ from benchmarks.harness.registry import task_class
 from benchmarks.rendering import caustic
 from benchmarks.rendering import global_illumination as room
 
+pytestmark = pytest.mark.llvm
+
 STARTS = 20
 COLORS, LIGHT, TURN = [2, 3, 4], [0, 1], 5  # coordinates of the room
 DARK = torch.tensor([0, 0, -1, -0.25, -0.25, 0])  # a step from the truth to a darker left wall: calmer pictures

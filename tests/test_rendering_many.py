@@ -9,12 +9,12 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-pytest.importorskip("mitsuba")
-
 from benchmarks.harness.errors import UsageError
 from benchmarks.rendering import _losses
 from benchmarks.rendering.poses import Poses
 from benchmarks.rendering.sort import BLOCKS, Sort
+
+pytestmark = pytest.mark.llvm
 
 LOSSES = pytest.mark.parametrize("loss", [_losses.pyramid, _losses.transport])
 SCENES = pytest.mark.parametrize("scene", [Sort, Poses])

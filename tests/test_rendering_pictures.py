@@ -25,6 +25,8 @@ from benchmarks.harness.cell import to_bytes
 from benchmarks.harness.registry import task_class, task_names
 from benchmarks.rendering._mitsuba import backend
 
+pytestmark = pytest.mark.llvm
+
 FOLDER = Path(__file__).parent / "pictures"
 WRITE = bool(os.environ.get("BEYOND_GD_WRITE_PICTURES"))
 TASKS = [name for name in task_names() if name.startswith("rendering.")]

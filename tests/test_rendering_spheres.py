@@ -12,6 +12,8 @@ from benchmarks.harness.certificate import certify, slopes
 from benchmarks.harness.registry import task_class
 from benchmarks.rendering import occlusion, shadows, sphere
 
+pytestmark = pytest.mark.llvm
+
 SCENES = [("shadows", None), ("occlusion", None), ("sphere", "overlap"), ("sphere", "apart"), ("sphere", "occluded")]
 INVISIBLE = [SCENES[0], SCENES[1], SCENES[4]]  # at the start, the sphere has no effect on the picture at all
 STARTS = 20

@@ -77,6 +77,7 @@ def test_nothing_is_evaluated_beyond_the_bounds():
     assert corner < 2.0 + 2 * 2.0**2  # flat outside: less than the unbounded bowl's
 
 
+@pytest.mark.llvm
 def test_the_mug_has_a_plateau_that_smoothing_leaves(tmp_path):
     config = {
         "suite": "mug",

@@ -15,6 +15,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PARTS = ["Snakefile", "environment.yml", "benchmarks", "methods", "workflow"]
 NOTHING = "Nothing to be done"
 
+# One process makes the project that they all share.
+pytestmark = pytest.mark.xdist_group("workflow")
+
 MICRO = {
     "suite": "micro",
     "seeds": 2,
@@ -133,6 +136,7 @@ def test_editing_a_task_reruns_its_cells_only(project):
     assert jobs == {("calibrate", "bowl", None), *(("run", "bowl", method) for method in MICRO["methods"])}
 
 
+@pytest.mark.slow
 def test_another_seed_reuses_the_finished_ones(project):
     kept = project.results / "runs" / "bowl" / "es" / "replicate_0.json"
     before = kept.stat().st_mtime_ns
@@ -185,6 +189,7 @@ def test_keep_going_finishes_the_rest(project):
     assert not (project.folder / "results/other/runs/bowl/broken/runs.parquet").exists()
 
 
+@pytest.mark.slow
 def test_tuning_changes_what_it_tuned_and_nothing_else(project):
     project.snakemake("tune")
     best = project.results / "tuning" / "best.csv"
