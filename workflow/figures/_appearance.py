@@ -15,8 +15,8 @@ from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocat
 from benchmarks.harness.errors import UsageError
 from workflow.figures import _panels as panels
 from workflow.figures.gallery import draw_picture
-from workflow.figures.style import KNOWN, spell
-from workflow.figures.tables import Tables, choose
+from workflow.figures.style import KNOWN, look, spell
+from workflow.figures.tables import MARKED, Tables, choose, endings_in_words
 from workflow.tables.learners import filled, sign_of
 
 FAMILIES = {  # label → readable name, in the order of the figures
@@ -44,9 +44,14 @@ BREAK = {
 
 
 def families(tables: Tables, wanted: list[str] | None = None) -> pd.DataFrame:
-    """Return metric, inner_steps and step_samples of the wanted families (default: all), indexed by their labels."""
+    """Return metric, inner_steps and step_samples of the wanted families (default: all), indexed by their labels.
+
+    A family on which no training got as far as that has no metric and no steps.
+    """
     models = tables.read("models.parquet", ["family", "metric", "inner_steps", "step_samples"])
     facts = models.groupby("family", sort=False).first()
+    facts["metric"] = facts.metric.fillna("")
+    facts = facts.fillna({"inner_steps": 0, "step_samples": 0}).astype({"inner_steps": int, "step_samples": int})
     order = [*(label for label in FAMILIES if label in facts.index), *(i for i in facts.index if i not in FAMILIES)]
     return facts.loc[choose("family", wanted, order)]
 
@@ -67,6 +72,8 @@ def higher(metric: str) -> bool:
 
 def metric_name(metric: str) -> str:
     """Return a metric's readable name with an arrow towards the better."""
+    if not metric:
+        return ""
     return f"{METRICS.get(metric, spell(metric, capital=False))} {'↑' if higher(metric) else '↓'}"
 
 
@@ -74,6 +81,11 @@ def in_order(labels: Iterable[str]) -> list[str]:
     """Return learners in the order of the legend: as in KNOWN, then those that are not listed."""
     present = list(dict.fromkeys(labels))
     return [*(label for label in KNOWN if label in present), *(label for label in present if label not in KNOWN)]
+
+
+def everybody(tables: Tables) -> list[str]:
+    """Return the learners that were asked for, whatever became of them, in the order of the legend."""
+    return in_order(tables.read("models.parquet", ["learner"]).learner)
 
 
 def main_meta(tables: Tables, wanted: str | None) -> str:
@@ -84,7 +96,29 @@ def main_meta(tables: Tables, wanted: str | None) -> str:
     metas = models.learner[models.role == "meta"].tolist()
     if not metas:
         raise UsageError(f"{tables.folder / 'models.parquet'} has no learner of role meta: name one in the options")
+    adapted = set(tables.read("adaptation.parquet", ["learner"]).learner)
+    metas = [label for label in metas if label in adapted] or metas
     return OURS if OURS in metas else metas[0]
+
+
+def why(tables: Tables, family: str, learners: Iterable[str] | None = None) -> str:
+    """Return why these learners have no numbers on a family."""
+    models = tables.read("models.parquet", ["family", "learner"], MARKED)
+    here = models[(models.family == family) & (learners is None or models.learner.isin(list(learners or ())))]
+    return endings_in_words(here[here.status != "ok"]) or ("not run" if here.empty else "nothing was logged")
+
+
+def remark(tables: Tables, facts: pd.DataFrame, learners: Iterable[str], said: str = "") -> str:
+    """Return `said` and a line for every learner that has no row of a checkpoint on any of these families."""
+    rows = tables.read("adaptation.parquet", ["family", "learner"])
+    adapted = set(rows.learner[rows.family.isin(facts.index)])
+    lines = [said]
+    for label in learners:
+        if label not in adapted:
+            reasons = dict.fromkeys(why(tables, family, [label]) for family in facts.index)
+            reason = next((text for text in reasons if text != "not run"), "not run")
+            lines.append(f"{look(label).name}: {textwrap.shorten(reason, 220, placeholder=' …')}.")
+    return panels.lines(*lines)
 
 
 def paradigms(tables: Tables, wanted: list[str] | None) -> list[str]:
@@ -111,14 +145,15 @@ class Shown:
         self.pictures = tables.pictures("adaptation_pictures.npz")
         if not any(key.endswith("/reference") and key.split("/")[0] in facts.index for key in self.pictures):
             raise UsageError(
-                f"{tables.folder / 'adaptation_pictures.npz'} holds no reference picture of these families"
+                f"{tables.folder / 'adaptation_pictures.npz'} holds no reference picture of these families "
+                f"({dict.fromkeys(why(tables, family) for family in facts.index).popitem()[0]})"
             )
         frame = values(tables, facts)
         first = frame[frame.seed == frame.groupby("family").seed.transform("min")]
         self.values = first.set_index(["family", "member", "learner", "step"]).value
         self.last = first.groupby(["family", "learner"]).step.max()
-        models = tables.read("models.parquet", ["family", "learner"])
-        self.trained = set(models.itertuples(index=False, name=None))
+        models = tables.read("models.parquet", ["family", "learner"], MARKED)
+        self.trained = models.drop_duplicates(["family", "learner"]).set_index(["family", "learner"]).status
 
     def members(self, family: str, count: int) -> list[str]:
         """Return the first test members, those with pictures before all."""
@@ -144,10 +179,13 @@ class Shown:
 
     def text(self, family: str, member: str, learner: str, step: int) -> str:
         """Return what to print under a picture: the value, or why there is none."""
-        if (family, learner) not in self.trained:
+        if (family, learner) not in self.trained.index:
             return "not run"
         value = self.number(family, member, learner, step)
-        return "no number" if value is None else short(value)
+        if value is None:
+            status = self.trained[family, learner]
+            return "no number" if status in ("", "ok") else spell(status, capital=False)
+        return short(value)
 
     def draw(self, axes: Axes, family: str, member: str, learner: str, step: int, bold: bool = False) -> None:
         """Show the picture with its number below."""
@@ -260,7 +298,8 @@ def row_label(axes: Axes, family: str, fact: pd.Series, more: str = "") -> None:
     """Say in a panel of its own what a row of pictures shows: family, member, metric and steps."""
     axes.set_axis_off()
     head = textwrap.fill(title(family), 16)
-    body = [*textwrap.wrap(more, 20), metric_name(fact.metric), f"{fact.inner_steps} steps"]
+    known = [metric_name(fact.metric), f"{fact.inner_steps} steps"] if fact.metric else []
+    body = [*textwrap.wrap(more, 20), *known]
     where = {"transform": axes.transAxes, "fontsize": 6.3, "ha": "left", "gid": "note", "linespacing": 1.1}
     axes.text(0, 0.53, head, va="bottom", fontweight="bold", **where)
     axes.text(0, 0.47, "\n".join(body), va="top", **where)

@@ -136,10 +136,59 @@ def gap_range(frame: pd.DataFrame) -> tuple[float, float]:
     return min(10.0, max(1.0, finite.max())), min(0.5, max(GAP_FLOOR, finite.min()))
 
 
-def note(axes: Axes, text: str) -> None:
-    """Say in an empty panel why it is empty."""
-    axes.text(0.5, 0.5, textwrap.fill(text, 34), transform=axes.transAxes, ha="center", va="center", color="#555555",
-              fontsize=7, gid="note")  # fmt: skip
+def note(axes: Axes, text: str, size: float = 7) -> None:
+    """Say in an empty panel why it is empty, in as many words as it has room for."""
+    width, height = inches(axes)
+    columns = max(12, int(0.88 * width / (0.0083 * size)))  # a letter is about .6 of the size wide
+    lines = max(2, int(0.9 * height / (0.0167 * size)))
+    axes.text(0.5, 0.5, "\n".join(wrapped(text, columns, lines)), transform=axes.transAxes, ha="center", va="center",
+              color="#555555", fontsize=size, gid="note")  # fmt: skip
+
+
+def inches(axes: Axes) -> tuple[float, float]:
+    """Return width and height of a panel, roughly: its cell of the grid without the axes' labels."""
+    box, (width, height) = axes.get_position(), axes.figure.get_size_inches()
+    return box.width * width, box.height * height
+
+
+def wrapped(text: str, columns: int, lines: int) -> list[str]:
+    """Return `text` in at most `lines` lines of `columns` letters, an ellipsis where it was cut."""
+    found = [part for line in text.splitlines() for part in textwrap.wrap(line, columns)]
+    if len(found) > lines:
+        found = [*found[: lines - 1], found[lines - 1][: columns - 1].rstrip() + "…"]
+    return found
+
+
+def uncalibrated(tables: Tables, tasks: Iterable[str]) -> str:
+    """Return a line that names those of the tasks that have no gap because their calibration failed; "" for none."""
+    tasks = [task for task in tasks if task in tables.spoilt()]
+    if not tasks:
+        return ""
+    why = textwrap.shorten(tables.why(tasks), 220, placeholder=" …")
+    return f"No gap, as calibration failed: {', '.join(map(spell, tasks))}: {why}."
+
+
+def lines(*remarks: str) -> str:
+    """Return the remarks that say something, a line each."""
+    return "\n".join(filter(None, remarks))
+
+
+def emptied(axes: Axes, text: str) -> None:
+    """Make a panel that has nothing to show a plain field with a note."""
+    axes.set(xscale="linear", yscale="linear", xticks=[], yticks=[])
+    axes.grid(False)
+    note(axes, text)
+
+
+def absences(tables: Tables, labels: Iterable[str], shown: Iterable[str], tasks: Iterable[str] | None = None) -> str:
+    """Return a line for each reason why methods are not shown on any of these tasks; "" where all are."""
+    shown = set(shown)
+    reasons: dict[str, list[str]] = {}
+    for label in labels:
+        if label not in shown:
+            reasons.setdefault(tables.why(tasks, [label]), []).append(look(label).name)
+    return "\n".join(f"Not shown: {', '.join(names)}: {textwrap.shorten(why, 220, placeholder=' …')}."
+                     for why, names in reasons.items())  # fmt: skip
 
 
 def handle(label: str, strong: bool = True) -> Line2D:
@@ -209,9 +258,14 @@ def number(value: float) -> str:
     return f"{int(value):,}".replace(",", "\u202f")
 
 
-def task_title(task: str, dim: int) -> str:
+def sized(task: str, dim: float) -> str:
+    """Return the task's label and its size, if that is known."""
+    return f"{spell(task)} ({number(dim)}-D)" if np.isfinite(dim) else spell(task)
+
+
+def task_title(task: str, dim: float) -> str:
     """Return a panel's title: the task's label and its size."""
-    return textwrap.fill(f"{spell(task)} ({number(dim)}-D)", 26)
+    return textwrap.fill(sized(task, dim), 26)
 
 
 def grid_of_panels(

@@ -9,10 +9,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from benchmarks.harness.errors import UsageError
+from workflow.figures import _panels as panels
 from workflow.figures.plateau import COLORS
 from workflow.figures.style import look
-from workflow.figures.tables import Tables, choose
-from workflow.tables.collect import GOOD
+from workflow.figures.tables import Tables, broken, choose
 from workflow.tables.reproduction import approach_of
 
 FLOOR = 1e-9  # smaller errors are shown as this one
@@ -35,8 +35,7 @@ def errors(tables: Tables, metric: str, tasks: Iterable[str]) -> pd.DataFrame:
     """Return one metric's checkpoints on these tasks; a run that broke down has an infinite value from there on."""
     frame = tables.curves(metric)
     runs = tables.read("runs.parquet", ["task", "method", "seed", "status", "cost", "wall_s"])
-    broken = runs[~runs.status.isin([*GOOD, "unsupported"])].drop(columns="status")
-    frame = pd.concat([frame, broken.assign(value=np.inf)], ignore_index=True)
+    frame = pd.concat([frame, broken(runs).assign(value=np.inf)], ignore_index=True)
     frame["value"] = frame.value.clip(lower=FLOOR)
     return frame[frame.task.isin(list(tasks))]
 
@@ -48,12 +47,14 @@ def finals(frame: pd.DataFrame) -> pd.Series:
 
 def typical(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the median over seeds of those ends, task × method, missing where a method was not run."""
+    if frame.empty:
+        return pd.DataFrame(index=pd.Index([], name="task"))
     return finals(frame).groupby(["task", "method"]).median().unstack("method")
 
 
 def ranked(medians: pd.DataFrame, labels: Iterable[str]) -> list[str]:
     """Return those labels that were run on all of the tasks (or, failing that, on some), the best first."""
-    labels = [label for label in labels if label in medians]
+    labels = [label for label in labels if label in medians and medians[label].notna().any()]
     everywhere = [label for label in labels if medians[label].notna().all()]
     score = np.log10(medians[everywhere or labels].clip(upper=1e3)).mean()
     return score.sort_values(kind="stable").index.tolist()
@@ -67,7 +68,11 @@ def mitsuba(tables: Tables) -> list[str]:
 
 
 def landscapes(tables: Tables, dims: tuple[int, ...]) -> dict[str, pd.DataFrame]:
-    """Return task → rows of the loss on a grid, for tasks of these numbers of dimensions."""
+    """Return task → rows of the loss on a grid, for tasks of these numbers of dimensions.
+
+    Raises:
+        UsageError: there is no table, no such task, or a task without rows of one kind.
+    """
     table = tables.read(LANDSCAPE, ["task", "kind", "sigma", "z_0", "z_1", "value"])
     found = {}
     for task, rows in table.groupby("task", sort=False):
@@ -76,28 +81,39 @@ def landscapes(tables: Tables, dims: tuple[int, ...]) -> dict[str, pd.DataFrame]
                 raise UsageError(f"{tables.folder / LANDSCAPE}: task {task!r} has no rows of kind {kind!r}")
         if (2 if rows.z_1.notna().any() else 1) in dims:
             found[task] = rows
+    if not found:
+        raise UsageError(f"{tables.folder / LANDSCAPE} has no task of {' or '.join(map(str, dims))} unknowns")
     return found
+
+
+def draw_missing(axes: Axes, tables: Tables, task: str) -> None:
+    """Say in a panel why a task's loss is not there."""
+    panels.emptied(axes, f"no loss on a grid: {tables.why([task])}" if task in tables.spoilt() else "no loss on a grid")
 
 
 def paths(tables: Tables, tasks: Iterable[str], wanted: list[str] | None) -> tuple[pd.DataFrame, list[str]]:
     """Return the checkpoints' unknowns (task, method, seed, cost, z_0[, z_1]) and the methods to show.
 
-    By default the path tracer's best gradient and ours, where they were run.
+    By default the path tracer's best gradient and ours, where they were run. Without a path there are no rows.
     """
     parts = [tables.curves(metric).assign(metric=metric) for metric in ("z_0", "z_1")]
     frame = pd.concat(parts)
     frame = frame[frame.task.isin(list(tasks))]
-    if frame.empty:
-        raise UsageError(f"{tables.folder / 'curves.parquet'} has no metric z_0 of {', '.join(tasks)}: nobody ran them")
     if wanted is None:
         medians = typical(errors(tables, "loss", tasks))
         present = list(dict.fromkeys(frame.method))
         best = ranked(medians, [label for label in mitsuba(tables) if label in present])[:1]
         wanted = [*best, *(label for label in [OURS] if label in present)] or ranked(medians, present)[:2]
-    methods = choose("method", wanted, frame.method)
+    methods = choose("method", wanted, frame.method, tables.methods())
     keys = ["task", "method", "seed", "cost"]
     wide = frame[frame.method.isin(methods)].pivot_table(index=keys, columns="metric", values="value")
-    return wide.reset_index(), methods
+    wide = wide.reset_index().reindex(columns=[*keys, "z_0", "z_1"])
+    return wide[wide.z_0.notna()], methods
+
+
+def remark(tables: Tables, tasks: Iterable[str], methods: list[str], shown: Iterable[str]) -> str:
+    """Return why methods are missing on all of these tasks, a line each; of Mitsuba's gradients if none are named."""
+    return panels.absences(tables, methods or mitsuba(tables), shown, tasks)
 
 
 def draw_losses(axes: Axes, rows: pd.DataFrame, sigmas: Iterable[float]) -> pd.DataFrame:

@@ -32,25 +32,34 @@ def draw(tables: Tables, options: Options) -> Figure:
     """Return the figure: one panel per full method, one line per ablation, one marker per task, interval over seeds."""
     facts = tables.tasks()
     runs = tables.final_gaps()
-    families = read_families(options.families, list(dict.fromkeys(runs.method)), tables)
-    rows = [row for full, parts in families.items() for row in compare(runs, full, parts)]
+    families = read_families(options.families, tables.methods(), tables)
+    calibrated = runs[~runs.task.isin(tables.spoilt())]
+    rows = [row for full, parts in families.items() for row in compare(calibrated, full, parts)]
     ratios = pd.DataFrame(rows, columns=["task", "full", "part", "ratio", "low", "high", "word"])
     ratios = ratios.astype({"ratio": float, "low": float, "high": float})
-    tasks = choose("task", options.tasks, [task for task in facts.index if task in set(ratios.task)])
+    tasks = choose("task", options.tasks, [task for task in facts.index if task in set(ratios.task)], facts.index)
     ratios = ratios[ratios.task.isin(tasks)]
     if ratios.empty:
-        raise UsageError(f"{tables.folder / 'runs.parquet'}: no task has both a full method and one of its ablations")
+        involved = [label for full, parts in families.items() for label in (full, *parts)]
+        raise UsageError(
+            f"{tables.folder / 'runs.parquet'}: no task has both a full method and one of its ablations "
+            f"({tables.why(options.tasks, involved)})"
+        )
     longest = max(len(parts) for parts in families.values())
     height = 1.2 + 0.16 * longest * (1 + 0.45 * len(tasks))
     figure, (grid,) = plt.subplots(1, len(families), figsize=(3.9 * len(families), max(2.4, height)), squeeze=False)
     for axes, (full, parts) in zip(grid, families.items(), strict=True):
-        draw_family(axes, ratios[ratios.full == full], parts, tasks, longest)
+        here = ratios[ratios.full == full]
+        if np.isfinite(here.ratio).any():
+            draw_family(axes, here, parts, tasks, longest)
+        else:
+            panels.emptied(axes, f"nothing to compare: {tables.why(tasks, [full])}")
         axes.set_title(f"{look(full).name}: one part changed")
-    names = [f"{spell(task)} ({panels.number(facts.dim[task])}-D)" for task in tasks]
+    names = [panels.sized(task, facts.dim[task]) for task in tasks]
     handles = [
         Line2D([], [], color=color, marker=marker, linestyle="") for color, marker in map(task_look, range(len(tasks)))
     ]
-    panels.footer(figure, list(zip(handles, names, strict=True)))
+    panels.footer(figure, list(zip(handles, names, strict=True)), panels.uncalibrated(tables, facts.index))
     return figure
 
 
@@ -99,7 +108,9 @@ def compare(runs: pd.DataFrame, full: str, parts: list[str]) -> list[dict[str, A
                 resampled = np.nan_to_num(resampled[:, 0] / resampled[:, 1], nan=1.0)
             low, high = panels.quantile(resampled, 0.025, 0), panels.quantile(resampled, 0.975, 0)
             status = runs.status[(runs.task == task) & (runs.method == part)]
-            word = "" if np.isfinite(ratio) else "unsupported" if (status == "unsupported").all() else "broke down"
+            word = "" if np.isfinite(ratio) else spell(status.mode().iloc[0], capital=False)
+            if not np.isfinite(panels.quantile(pair[:, 1], 0.5, 0)):  # nothing to compare with
+                ratio, word = np.nan, "no full method"
             rows.append(
                 {"word": word, "task": task, "full": full, "part": part, "ratio": ratio, "low": low, "high": high}
             )

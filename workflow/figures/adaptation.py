@@ -37,7 +37,8 @@ def draw(tables: Tables, options: Options) -> Figure:
     quality = tables.read("quality_at.csv", columns)
     if options.metric is not None:
         facts["metric"] = choose("metric", [options.metric], quality["metric"])[0]
-    learners = choose("learner", options.learners, appearance.in_order(quality.learner))
+    trained = appearance.everybody(tables)
+    learners = choose("learner", options.learners, appearance.in_order(quality.learner), trained)
     quality = quality[(quality["metric"] == quality.family.map(facts.metric)) & quality.learner.isin(learners)]
     crowded = len(learners) > CROWD
     strong = [label for label in learners if not crowded or label in (*appearance.PARADIGMS, "random_init")]
@@ -47,7 +48,7 @@ def draw(tables: Tables, options: Options) -> Figure:
         loop = {"step": fact.inner_steps, "samples": fact.inner_steps * fact.step_samples}
         for axes, clock in zip(row, CLOCKS, strict=True):
             if here.empty:
-                panels.note(axes, f"no {fact.metric} was measured here")
+                panels.emptied(axes, f"no {fact.metric} was measured here: {appearance.why(tables, family)}")
                 continue
             draw_family(axes, fact.metric, here, learners, strong, clock)
             axes.axvline(loop[clock], zorder=1, gid="loop", **LOOP)
@@ -56,7 +57,9 @@ def draw(tables: Tables, options: Options) -> Figure:
     for axes, label in zip(grid[-1], CLOCKS.values(), strict=True):
         axes.set_xlabel(label)
     shown = panels.present(learners, quality.rename(columns={"learner": "method"}))
-    panels.legend_below(figure, shown, strong, [Line2D([], [], label="end of the inner loop", **LOOP)])
+    marks = [Line2D([], [], label="end of the inner loop", **LOOP)]
+    asked = options.learners or trained
+    panels.legend_below(figure, shown, strong, marks, appearance.remark(tables, facts, asked))
     return figure
 
 

@@ -37,11 +37,17 @@ def draw(tables: Tables, options: Options) -> Figure:
     hits = tables.read("hits.parquet", ["task", "method", "seed", "target", "hit", "cost"])
     spent = tables.read("runs.parquet", ["task", "method", "seed", "cost"]).rename(columns={"cost": "spent"})
     oracles = tables.oracles()
-    tasks = choose("task", options.tasks, [task for task in facts.index if task in set(hits.task)])
-    methods = choose("method", options.methods, main_methods(hits.method))
+    tasks = choose("task", options.tasks, [task for task in facts.index if task in set(hits.task)], facts.index)
+    methods = choose("method", options.methods, main_methods(tables.methods()), tables.methods())
     hits = hits[hits.task.isin(tasks) & hits.method.isin(methods)].merge(spent, on=["task", "method", "seed"])
     hits["hit"] = hits.hit.astype(bool)
+    ended = tables.endings(tasks, methods)
+    ran = {*ended.method[ended.good], *hits.method[hits.hit]}
+    absent = panels.absences(tables, methods, ran, tasks)
+    methods = [method for method in methods if method in ran]
     classes = split(facts.dim.reindex(tasks), options.edges or [100, 10_000])
+    if not classes:
+        raise UsageError(f"no task of known size has targets: {tables.why(tasks)}")
     figure, grid = plt.subplots(
         2, len(classes), figsize=(max(2.6 * len(classes), 4.2), 4.6), squeeze=False, sharey="row"
     )
@@ -60,8 +66,10 @@ def draw(tables: Tables, options: Options) -> Figure:
             draw_class(top, bottom, here[here.method.isin(shown)], shown, strong, oracles)
         else:
             for axes in (top, bottom):
-                panels.note(axes, "no method was run on every task of this class")
+                panels.emptied(axes, "no method was run on every task of this class")
     for axes in grid.flat:
+        if not axes.lines:
+            continue
         axes.set_xscale("log")
         panels.log_axis(axes.xaxis)
         axes.set_ylim(-0.03, 1.03)
@@ -70,9 +78,12 @@ def draw(tables: Tables, options: Options) -> Figure:
     if not drawn:
         raise UsageError(
             f"{tables.folder / 'hits.parquet'}: no method was run on every task of a class: name other `tasks`"
+            + (f" ({tables.why(tasks)})" if absent else "")
         )
     remarks = [f"Left out at {', '.join(titles)}, not run on every task: {who}." for who, titles in omitted.items()]
-    panels.legend_below(figure, drawn, strong, remark="\n".join(remarks))
+    panels.legend_below(
+        figure, drawn, strong, remark=panels.lines(*remarks, absent, panels.uncalibrated(tables, tasks))
+    )
     return figure
 
 
@@ -81,7 +92,7 @@ def draw_class(
 ) -> None:
     """Draw the ECDFs and the profiles of one class of tasks."""
     first = np.nan_to_num(hits.cost[hits.hit].clip(lower=1).min(), nan=1.0)
-    cost = np.geomspace(max(1.0, first / 2), max(hits.spent.max(), 2.0), 200)
+    cost = np.geomspace(max(1.0, first / 2), max(2.0, first, hits.spent.max()), 200)
     for method in methods:
         draw_steps(top, cost, ecdf(hits[hits.method == method], cost), method, method in strong)
     top.set_xlabel("cost (evaluations)")
@@ -89,7 +100,7 @@ def draw_class(
     bottom.set_xlim(0.8, RATIOS[-1] * 1.25)
     shares = profiles(hits, oracles)
     if not shares:
-        panels.note(bottom, "no method reached a target")
+        panels.emptied(bottom, "no method reached a target")
         return
     for method in methods:
         draw_steps(bottom, RATIOS, shares[method], method, method in strong)

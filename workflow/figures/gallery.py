@@ -35,10 +35,14 @@ def draw(tables: Tables, options: Options) -> Figure:
     pictures = tables.pictures()
     frame, runs = tables.gap_curves(), tables.final_gaps()
     with_target = [task for task in facts.index if f"{task}/target" in pictures]
-    tasks = choose("task with pictures", options.tasks, with_target)
+    tasks = choose("task with pictures", options.tasks, with_target, facts.index)
     if not tasks:
-        raise UsageError(f"{tables.folder / 'pictures.npz'} holds no target picture: name gallery tasks that have one")
-    methods = choose("method", options.methods, main_methods(runs.method[runs.task.isin(tasks)]))
+        raise UsageError(
+            f"{tables.folder / 'pictures.npz'} holds no target picture: name gallery tasks that have one"
+            + (f" (calibration failed: {tables.why(tables.spoilt())})" if tables.spoilt() else "")
+        )
+    asked = main_methods(runs.method[runs.task.isin(tasks)])
+    methods = choose("method", options.methods, asked, tables.methods())
     oracles = tables.oracles()
     shown = options.methods or pick(runs[runs.task.isin(tasks)], methods, oracles)
     strong = panels.emphasised(methods) if len(methods) <= panels.CROWD else shown
@@ -54,15 +58,19 @@ def draw(tables: Tables, options: Options) -> Figure:
         )
         axes = figure.add_subplot(blocks[index, 1])
         curves = frame[(frame.task == task) & frame.method.isin(methods)]
+        axes.set_title(panels.task_title(task, facts.dim[task]))
+        if not np.isfinite(curves.gap).any():
+            panels.emptied(axes, tables.why([task], methods))
+            continue
         for method in methods:
             panels.draw_curve(axes, curves[curves.method == method], method, "cost", "gap", method in strong)
         axes.set_xscale("log")
         panels.log_axis(axes.xaxis)
         panels.gap_axis(axes, *panels.gap_range(curves))
-        axes.set_title(panels.task_title(task, facts.dim[task]))
         axes.set_xlabel("cost (evaluations)")
         axes.set_ylabel(panels.GAP_LABEL)
-    panels.legend_below(figure, panels.present(methods, frame[frame.task.isin(tasks)]), strong)
+    drawn = panels.present(methods, frame[frame.task.isin(tasks)])
+    panels.legend_below(figure, drawn, strong, remark=panels.absences(tables, methods, drawn, tasks))
     return figure
 
 
@@ -99,7 +107,10 @@ def draw_pictures(
         axes = figure.add_subplot(part[divmod(index, part.ncols)])
         axes.set_axis_off()
         best = key in gaps.index and np.isfinite(gaps[key]) and gaps[key] == gaps.min()
-        draw_picture(axes, pictures.get(f"{task}/{key}"))
+        picture = pictures.get(f"{task}/{key}")
+        draw_picture(axes, picture)
+        if picture is None and key in ("start", "target"):
+            text = "no picture"
         color = "#222222" if key in ("start", "target") else look(key).color
         axes.set_title(textwrap.fill(name, 20), fontsize=6.8, color=color, pad=2)
         axes.text(0.5, -0.03, text, transform=axes.transAxes, ha="center", va="top", fontsize=6.8,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from benchmarks.harness.errors import UsageError
 from workflow.figures import _panels as panels
 from workflow.figures.style import main_methods
 from workflow.figures.tables import Tables, choose
@@ -33,34 +35,41 @@ def draw(tables: Tables, options: Options) -> Figure:
     facts = tables.tasks()
     frame = diagnostics(tables)
     known = panels.present(SHOWN, frame) or sorted(frame.method.unique())
-    methods = choose("method with a gradient", options.methods or known, frame.method)
-    frame = frame[frame.method.isin(methods)]
+    methods = choose("method with a gradient", options.methods or known, frame.method, tables.methods())
+    frame = frame[frame.method.isin(methods) & frame.task.isin(facts.index)]
+    if frame.empty:
+        raise UsageError(f"no estimate of a gradient was logged: {tables.why(options.tasks, methods)}")
     with_rows = [task for task in facts.index if task in set(frame.task)]
-    tasks = choose("task", options.tasks or telling(frame, facts), with_rows)
+    tasks = choose("task", options.tasks or telling(frame, facts), with_rows, facts.index)
     size = (1.2 + 2.1 * len(tasks), 4.6) if len(tasks) > 1 else (4.2, 4.6)
     figure, grid = plt.subplots(3, len(tasks), figsize=size, sharex="col", squeeze=False)
     for column, task in enumerate(tasks):
         for axes, (metric, label) in zip(grid[:, column], ROWS.items(), strict=True):
             here = frame[(frame.task == task) & (frame.metric == metric)]
-            if not here.empty:
+            if np.isfinite(here.value).any():
                 for method in methods:
                     panels.draw_curve(axes, here[here.method == method], method, "cost", "value")
                 axes.set_xscale("log")
                 panels.log_axis(axes.xaxis)
                 if metric == "gradient_cosine":
-                    low, high = min(0.0, here.value.min()), max(0.0, here.value.max())
+                    finite = here.value[np.isfinite(here.value)]
+                    low, high = min(0.0, finite.min()), max(0.0, finite.max())
                     axes.set_ylim(max(-1.02, low - 0.05 * (high - low)), min(1.02, high * 1.08 + 0.002))
                     axes.axhline(0, color="#666666", linewidth=0.6)
                 elif (here.value > 0).any():
                     axes.set_yscale("log")
                     panels.log_axis(axes.yaxis)
             else:
-                panels.note(axes, "no true gradient to compare with" if metric == "gradient_cosine" else "not logged")
+                missing = "no true gradient to compare with" if metric == "gradient_cosine" else "not logged"
+                ran = (frame.task == task).any()
+                panels.emptied(axes, missing if ran else tables.why([task], methods))
             if column == 0:
                 axes.set_ylabel(label)
         grid[0, column].set_title(panels.task_title(task, facts.dim[task]))
         grid[2, column].set_xlabel("cost (evaluations)")
-    panels.legend_below(figure, panels.present(methods, frame[frame.task.isin(tasks)]))
+    drawn = panels.present(methods, frame[frame.task.isin(tasks)])
+    asked = options.methods or panels.present(SHOWN, tables.endings())
+    panels.legend_below(figure, drawn, remark=panels.absences(tables, asked, frame.method))
     return figure
 
 
@@ -84,10 +93,9 @@ def diagnostics(tables: Tables) -> pd.DataFrame:
     parts = {"gradient_norm_variance": variance, "relative": relative, "gradient_cosine": cosine}
     frame = pd.concat([part.assign(metric=metric) for metric, part in parts.items()], ignore_index=True)
     if frame.empty:
-        from benchmarks.harness.errors import UsageError
-
         raise UsageError(
             f"{tables.folder / 'curves.parquet'} has no rows of gradient_norm, gradient_norm_variance or "
-            "gradient_cosine: run at least one method that estimates a gradient (e.g. spsa, prdpt, zerograds)"
+            "gradient_cosine: run at least one method that estimates a gradient (e.g. spsa, prdpt, zerograds; "
+            f"those of the suite: {tables.why()})"
         )
     return frame

@@ -37,5 +37,6 @@ def draw(tables: Tables, options: Options) -> Figure:
             shown.draw(axes, family, member, learner, round(share * fact.inner_steps))
         shown.draw_reference(line[-1], family, member)
         appearance.row_label(label, family, fact)
-    panels.footer(figure, [], f"{look(learner).name}, first test member of each family, replicate 0.")
+    said = f"{look(learner).name}, first test member of each family, replicate 0."
+    panels.footer(figure, [], appearance.remark(tables, facts, [learner], said))
     return figure

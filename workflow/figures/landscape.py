@@ -37,24 +37,36 @@ def draw(tables: Tables, options: Options) -> Figure:
     """Return the figure, a row per task. One unknown: losses, and z over the cost. Two: loss and smoothed loss."""
     facts = tables.tasks()
     grids = scenes.landscapes(tables, (1, 2))
-    tasks = choose("task of one or two unknowns", options.tasks, [task for task in facts.index if task in grids])
+    present = [task for task in dict.fromkeys([*facts.index, *grids]) if task in grids]
+    known = facts.index[facts.dim.isna() | (facts.dim <= 2)]
+    tasks = choose("task of one or two unknowns", options.tasks, present, known)
     walks, methods = scenes.paths(tables, tasks, options.methods)
-    heights = [2.3 if facts.dim[task] == 1 else 3.3 for task in tasks]
+    dims = {task: 2 if task in grids and grids[task].z_1.notna().any() else 1 for task in tasks}
+    heights = [2.3 if dims[task] == 1 else 3.3 for task in tasks]
     figure, rows = plt.subplots(
         len(tasks), 2, figsize=(7.4, sum(heights)), squeeze=False, gridspec_kw={"height_ratios": heights}
     )
     entries: dict[str, Line2D] = {}
     for (left, right), task in zip(rows, tasks, strict=True):
+        if task not in grids:
+            left.set_title(panels.task_title(task, np.nan))
+            for axes in (left, right):
+                scenes.draw_missing(axes, tables, task)
+            continue
         grid, here = grids[task], walks[walks.task == task]
-        title = panels.task_title(task, facts.dim[task])
-        if facts.dim[task] == 1:
+        title = panels.task_title(task, dims[task])
+        why = f"no path: {tables.why([task], methods or None)}" if here.empty else ""
+        if dims[task] == 1:
             loss = scenes.draw_losses(left, grid, scenes.bandwidths(grid, options.sigmas))
             draw_ends(left, here, methods, loss)
             left.set_title(title)
             left.set_xlabel("unknown z (natural steps)")
             left.set_ylabel("loss / loss at the start")
-            draw_over_cost(right, here, methods, loss, grid)
             right.set_title("on the loss: paths, seed by seed")
+            if why:
+                panels.emptied(right, why)
+            else:
+                draw_over_cost(right, here, methods, loss, grid)
         else:
             (sigma,) = scenes.bandwidths(grid, [options.sigma])
             for axes, part, words in (
@@ -63,6 +75,8 @@ def draw(tables: Tables, options: Options) -> Figure:
             ):
                 draw_contours(axes, part, grid)
                 draw_paths(axes, here, methods)
+                if why:
+                    panels.note(axes, why)
                 axes.set_title(f"{title}: {words}" if axes is left else words)
                 axes.set_xlabel("unknown $z_0$ (natural steps)")
                 axes.set_ylabel("unknown $z_1$ (natural steps)" if axes is left else "")
@@ -70,8 +84,11 @@ def draw(tables: Tables, options: Options) -> Figure:
             for handle, text in zip(*axes.get_legend_handles_labels(), strict=True):
                 entries.setdefault(text, handle)
     legend = [(handle, text) for text, handle in entries.items()]
-    legend += [(handle, handle.get_label()) for handle in map(panels.handle, methods)]
-    panels.footer(figure, legend, "Grey: the loss, the lower the paler. Large markers: where a run ended.")
+    walked = panels.present(methods, walks)
+    legend += [(handle, handle.get_label()) for handle in map(panels.handle, walked)]
+    remark = "Grey: the loss, the lower the paler. Large markers: where a run ended."
+    absent = scenes.remark(tables, tasks, methods, walked)
+    panels.footer(figure, legend, panels.lines(remark, absent))
     return figure
 
 
@@ -93,9 +110,6 @@ def draw_ends(axes: Axes, walks: pd.DataFrame, methods: list[str], loss: pd.Data
 
 def draw_over_cost(axes: Axes, walks: pd.DataFrame, methods: list[str], loss: pd.DataFrame, grid: pd.DataFrame) -> None:
     """Draw z over the cost on a background of the loss."""
-    if walks.empty:
-        panels.note(axes, "nobody ran this task")
-        return
     first, last = 0.8 * walks.cost[walks.cost > 0].min(), walks.cost.max()
     edges = np.array([first, last])
     levels = np.linspace(loss.value.min(), loss.value.max(), LEVELS + 1)

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from benchmarks.harness.errors import UsageError
 from workflow.figures import _panels as panels
 from workflow.figures.style import look, spell
 from workflow.figures.tables import GAP_FLOOR, Tables, choose
@@ -20,13 +21,15 @@ CODES = {
     "diverged": "∞",
     "invalid_loss": "?",
     "failed": "!",
+    "crashed": "✗",
     "timeout": "t",
     "stopped": "s",
 }
 MEANING = (
     "Cells: median gap over seeds (1 = start, 0 = optimum or ≤ 1e-4). ∅ unsupported · M out of memory · ∞ diverged · "
-    "? invalid loss · ! task failed · t time ran out (gap until then) · s stopped itself · blank: not asked for. "
-    "Mean rank: over the tasks that it ran on, 1 = best; below the line, methods that were asked for fewer tasks."
+    "? invalid loss · ! task failed · ✗ crashed · t time ran out (gap until then) · "
+    "s stopped itself · blank: not asked for. Mean rank: over the tasks that it ran on, 1 = best; below the line, "
+    "methods that were asked for fewer tasks."
 )
 
 
@@ -42,15 +45,17 @@ def draw(tables: Tables, options: Options) -> Figure:
     """Return the figure: a heat map, methods by mean rank × tasks by dimension, statuses as signs."""
     facts = tables.tasks()
     scores = tables.read("scores.csv", ["task", "method", "status", "gap_median", "rank"])
-    tasks = choose("task", options.tasks, [task for task in facts.index if task in set(scores.task)])
-    methods = choose("method", options.methods, scores.method)
+    tasks = choose("task", options.tasks, [task for task in facts.index if task in set(scores.task)], facts.index)
+    methods = choose("method", options.methods, scores.method, options.methods and tables.methods() or ())
     scores = scores[scores.task.isin(tasks) & scores.method.isin(methods)]
+    if scores.empty:
+        raise UsageError(f"none of these methods was asked for on these tasks ({tables.why(tasks, methods)})")
     rank = scores.groupby("method")["rank"].mean()
     asked = scores.groupby("method").task.nunique()
     fewer = asked < asked.max()
     ordered = sorted(asked.index, key=lambda label: (fewer[label], np.nan_to_num(rank[label], nan=1e9), label))
     cells = scores.set_index(["method", "task"])
-    gap = cells.gap_median.unstack("task").reindex(index=ordered, columns=tasks)
+    gap = cells.gap_median.unstack("task").reindex(index=ordered, columns=tasks).astype(float)
     status = cells.status.unstack("task").reindex(index=ordered, columns=tasks).fillna("")
     figure, axes = plt.subplots(figsize=(max(2.9 + 0.42 * len(tasks), 4.6), 1.5 + 0.19 * len(ordered)))
     norm = LogNorm(vmin=GAP_FLOOR, vmax=1.0)
@@ -68,7 +73,8 @@ def draw(tables: Tables, options: Options) -> Figure:
     axes.set_xlim(0, len(tasks) + 1.2)
     axes.set_ylim(len(ordered), 0)
     axes.set_yticks(np.arange(len(ordered)) + 0.5, [look(method).name for method in ordered])
-    names = [f"{spell(task)} · {panels.number(facts.dim[task])}-D" for task in tasks]
+    names = [f"{spell(task)} · {panels.number(facts.dim[task])}-D" if np.isfinite(facts.dim[task]) else spell(task)
+             for task in tasks]  # fmt: skip
     axes.set_xticks(np.arange(len(tasks)) + 0.5, names, rotation=45, ha="right", rotation_mode="anchor")
     axes.grid(visible=False)
     axes.tick_params(length=0, pad=2)
@@ -77,7 +83,7 @@ def draw(tables: Tables, options: Options) -> Figure:
     bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=25, pad=0.02)
     bar.set_label("median gap", fontsize=7)
     bar.ax.tick_params(labelsize=6.5)
-    panels.footer(figure, [], MEANING)
+    panels.footer(figure, [], panels.lines(MEANING, panels.uncalibrated(tables, tasks)))
     return figure
 
 
@@ -88,7 +94,7 @@ def write(axes: Axes, x: float, row: int, text: str, color: str, size: float = 6
 
 def cell_text(gap: float, status: str) -> str:
     """Return what a cell says: two digits of the gap, or the sign of a status."""
-    sign = CODES.get(status, "")
+    sign = CODES.get(status, "✗" if status and status != "finished" else "")
     if not np.isfinite(gap):
         return sign
     if gap <= GAP_FLOOR:

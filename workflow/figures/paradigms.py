@@ -42,5 +42,6 @@ def draw(tables: Tables, options: Options) -> Figure:
         appearance.row_label(label, family, fact, textwrap.shorten(member.replace("_", " "), 36, placeholder="…"))
     for axes, learner in zip(grid[0], learners, strict=False):
         axes.title.set_color(look(learner).color)
-    panels.footer(figure, [], "First test members of each family, replicate 0; the best number of a row in bold.")
+    said = "First test members of each family, replicate 0; the best number of a row in bold."
+    panels.footer(figure, [], appearance.remark(tables, facts, learners, said))
     return figure

@@ -47,14 +47,18 @@ def draw(tables: Tables, options: Options) -> Figure:
     for axes, (family, fact) in zip(grid.flat, facts.iterrows(), strict=False):
         here = [label for label in learners if (family, label) in models.index]
         ends = {label: end_step(fact.inner_steps, models.loc[(family, label)]) for label in here}
-        draw_family(axes, fact.metric, points[points.family == family], medians[medians.family == family], ends)
         axes.set_title(appearance.title(family))
+        mine = points[(points.family == family) & points.learner.isin(here)]
+        if not np.isfinite(mine.value).any():
+            panels.emptied(axes, f"no finite value: {appearance.why(tables, family, learners)}")
+            continue
+        draw_family(axes, fact.metric, mine, medians[medians.family == family], ends)
         axes.set_xlabel("seconds of adaptation")
     marks = [
         Line2D([], [], color="#444444", marker="x", linestyle="", markersize=4, label="not finite or off the scale")
     ]
     remark = "Small: test members; large: their median with its 95 % interval; line: the median over time."
-    panels.legend_below(figure, learners, extra=marks, remark=remark)
+    panels.legend_below(figure, learners, extra=marks, remark=appearance.remark(tables, facts, learners, remark))
     return figure
 
 

@@ -39,21 +39,24 @@ def draw(tables: Tables, options: Options) -> Figure:
     """Return the figure: a row per task, pictures of replicate 0, medians over seeds with intervals."""
     facts, pictures = scenes.scenes(tables), tables.pictures()
     with_target = [task for task in facts.index if f"{task}/target" in pictures]
-    tasks = choose("scene with pictures", options.tasks, with_target)
+    tasks = choose("scene with pictures", options.tasks, with_target, facts.index)
     if not tasks:
-        raise UsageError(f"{tables.folder / 'pictures.npz'} holds no scene: name `tasks` in the figure's options")
+        raise UsageError(
+            f"{tables.folder / 'pictures.npz'} holds no scene ({tables.why(facts.index)}): "
+            "name `tasks` in the figure's options"
+        )
     frames = {metric: scenes.errors(tables, metric, tasks) for metric in METRICS}
     medians = scenes.typical(frames["image_mse"])
-    present = list(dict.fromkeys(frames["image_mse"].method))
+    present, known = list(dict.fromkeys(frames["image_mse"].method)), tables.methods()
     gradients = choose("method", options.mitsuba, scenes.mitsuba(tables))
-    choose("method", [options.ours, *gradients], present)
+    choose("method", [options.ours], known)
     others = options.others
     if others is None:
         rivals = [label for label in present if label not in {options.ours, *gradients, *tables.oracles()}]
         rivals = [label for label in rivals if not label.startswith(f"{options.ours}_")]
         others = scenes.ranked(medians, rivals)[:OTHERS]
-    choose("method", others, present)
-    columns = len(others) + 4
+    choose("method", others, known)
+    columns = len(others) + 3 + bool(gradients)
     widths = [1.08] * columns + [1.6] * 4
     figure, grid = plt.subplots(
         len(tasks),
@@ -64,20 +67,22 @@ def draw(tables: Tables, options: Options) -> Figure:
     )
     shown: list[str] = []
     for number, (row, task) in enumerate(zip(grid, tasks, strict=True)):
-        best = scenes.ranked(medians.loc[[task]].dropna(axis=1), gradients)[:1]
+        best = scenes.ranked(medians.reindex([task]), gradients)[:1]
         methods = [*(best or gradients[:1]), options.ours, *others]
         shown += [method for method in methods if method not in shown]
         draw_row(row[:columns], task, methods, best, pictures, frames, tables)
         for axes, (clock, metric) in zip(
             row[columns:], [(clock, metric) for clock in CLOCKS for metric in METRICS], strict=True
         ):
-            draw_errors(axes, frames[metric][frames[metric].task == task], methods, clock)
+            here = frames[metric][(frames[metric].task == task) & frames[metric].method.isin(methods)]
+            draw_errors(axes, here, methods, clock, tables.why([task], methods))
             axes.set_title(METRICS[metric] if number == 0 else "")
             axes.set_xlabel(CLOCKS[clock] if number == len(tasks) - 1 else "")
         row[0].text(-0.12, 0.5, panels.task_title(task, facts.dim[task]), transform=row[0].transAxes, rotation=90,
                     ha="right", va="center", fontsize=7.5)  # fmt: skip
     remark = "Pictures and the numbers below them (image MSE, parameter MSE in squared scene units): replicate 0."
-    panels.legend_below(figure, shown, remark=remark)
+    absent = panels.absences(tables, shown, pd.concat(frames.values()).method, tasks)
+    panels.legend_below(figure, shown, remark=panels.lines(remark, absent))
     return figure
 
 
@@ -118,12 +123,12 @@ def error_text(value: float) -> str:
     return f"{value:.2g}" if value >= 0.01 else f"{value:.1e}".replace("e-0", "e-")
 
 
-def draw_errors(axes: Axes, frame: pd.DataFrame, methods: list[str], clock: str) -> None:
-    """Draw one error of one task on two logarithmic axes."""
-    frame = frame[frame.method.isin(methods) & (frame.cost > 0)]
+def draw_errors(axes: Axes, frame: pd.DataFrame, methods: list[str], clock: str, why: str) -> None:
+    """Draw one error of one task on two logarithmic axes, or say why there is none."""
+    frame = frame[frame.cost > 0]
     finite = frame.value[np.isfinite(frame.value)]
     if finite.empty:
-        panels.note(axes, "no method has a curve on this task")
+        panels.emptied(axes, why)
         return
     for method in methods:
         panels.draw_curve(axes, frame[frame.method == method], method, clock, "value")

@@ -59,6 +59,8 @@ def draw(tables: Tables, options: Options) -> Figure:
         for y, (task, approach) in enumerate(lines):
             draw_line(axes, y, table[(table.task == task) & (table.approach == approach)], name)
         axes.set_title(title)
+        if not axes.lines and not axes.texts:
+            panels.note(axes, "neither the paper nor this suite has a number")
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(numticks=5))
         axes.xaxis.set_minor_formatter(NullFormatter())

@@ -48,8 +48,12 @@ def draw(tables: Tables, options: Options) -> Figure:
             f"{tables.folder / 'sampling.parquet'} has no {options.metric!r} of family {family!r}; make it again: "
             "`snakemake tables`"
         )
-    models = choose("model", options.models or [model for model in MODELS if model in set(table.model)], table.model)
-    methods = choose("method", options.methods or [item for item in LOOKS if item in set(table.method)], table.method)
+    models = choose(
+        "model", options.models or [model for model in MODELS if model in set(table.model)], table.model, MODELS
+    )
+    methods = choose(
+        "method", options.methods or [item for item in LOOKS if item in set(table.method)], table.method, LOOKS
+    )
     figure, grid = panels.grid_of_panels(len(models), "measurements n", METRICS[options.metric], height=2.3)
     for axes, model in zip(grid, models, strict=True):
         draw_model(axes, table[table.model == model], methods)
@@ -97,7 +101,7 @@ def draw_model(axes: Axes, table: pd.DataFrame, methods: list[str]) -> None:
 def share_range(grid: list[Axes]) -> None:
     """Give all panels the range of all, so that models can be compared."""
     limits = [axes.get_ylim() for axes in grid if axes.lines]
-    for axes in grid:
+    for axes in grid if limits else ():
         axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
 
 

@@ -46,10 +46,12 @@ def draw(tables: Tables, options: Options) -> Figure:
         raise UsageError(
             f"{tables.folder / 'tasks.csv'}: no problem is there at sizes that differ by a factor of 10 or more"
         )
-    scores = scores[scores.problem.isin(problems)]
+    scores = scores[scores.problem.isin(problems) & scores.dim.notna()]
+    if scores.empty:
+        raise UsageError(f"no task of {', '.join(problems)} has a size: {tables.why(facts.index)}")
     asked = scores.groupby(["method", "problem"]).dim.nunique().groupby("method").max()
     default = [method for method in main_methods(scores.method) if asked[method] > 1]
-    methods = choose("method", options.methods or default, scores.method)
+    methods = choose("method", options.methods or default, scores.method, tables.methods())
     scores = scores[scores.method.isin(methods)]
     budgets = tables.read("runs.parquet", ["task", "budget"]).groupby("task").budget.max()
     equal = budgets.groupby(facts.problem).min()  # sizes may have different budgets: they are compared at the least
@@ -59,24 +61,36 @@ def draw(tables: Tables, options: Options) -> Figure:
     figure, grid = plt.subplots(1, columns, figsize=(2.55 * columns, 2.9), squeeze=False)
     for axes, problem in zip(grid[0], problems, strict=False):
         here = scores[scores.problem == problem]
-        draw_measure(axes, here, methods, strong, "gap_median")
-        panels.gap_axis(axes, *panels.gap_range(here.rename(columns={"gap_median": "gap"})))
-        axes.set_title(f"{spell(problem.split('.')[-1])}, {panels.number(equal[problem])} evaluations")
+        if draw_measure(axes, here, methods, strong, "gap_median"):
+            panels.gap_axis(axes, *panels.gap_range(here.rename(columns={"gap_median": "gap"})))
+        else:
+            panels.emptied(axes, tables.why(facts.index[facts.problem == problem], methods))
+        budget = equal.get(problem, np.nan)
+        granted = f", {panels.number(budget)} evaluations" if np.isfinite(budget) else ""
+        axes.set_title(f"{spell(problem.split('.')[-1])}{granted}")
         axes.set_ylabel(panels.GAP_LABEL)
     measures = {"overhead_ms": "ask + tell, ms per evaluation", "memory_mib": "peak memory above the start, MiB"}
     for axes, (column, label) in zip(grid[0, -2:], measures.items(), strict=True):
-        draw_measure(axes, scores, methods, strong, column)
-        axes.set_yscale("log")
-        panels.log_axis(axes.yaxis)
+        if draw_measure(axes, scores, methods, strong, column):
+            axes.set_yscale("log")
+            panels.log_axis(axes.yaxis)
+        else:
+            panels.emptied(axes, "no method has a number here")
         axes.set_title({"overhead_ms": "the method's own time", "memory_mib": "memory"}[column])
         axes.set_ylabel(label)
     for axes in grid[0]:
-        axes.set_xscale("log")
-        panels.log_axis(axes.xaxis)
         axes.set_xlabel("dimensions")
+        if axes.lines:
+            axes.set_xscale("log")
+            panels.log_axis(axes.xaxis)
+    ended = tables.endings(scores.task.unique(), methods)
+    ran = ended.method[ended.good]
+    absent = panels.absences(tables, methods, ran, scores.task.unique())
+    methods = [method for method in methods if method in set(ran)]
     reasons = endings(scores, methods)
     marks = [ENDED] * bool(reasons) + [TIMED] * bool((scores.status == "timeout").any())
-    panels.legend_below(figure, methods, strong, marks, reasons)
+    remark = panels.lines(reasons, absent, panels.uncalibrated(tables, facts.index[facts.problem.isin(problems)]))
+    panels.legend_below(figure, methods, strong, marks, remark)
     return figure
 
 
@@ -89,13 +103,16 @@ def at_equal_cost(scores: pd.DataFrame, curves: pd.DataFrame, cost: pd.Series) -
         middle, low, high = panels.median_interval(gaps.to_numpy()[:, None])
         rows.append((task, method, float(middle[0]), float(low[0]), float(high[0])))
     found = scores[["task", "method"]].merge(pd.DataFrame(rows, columns=["task", "method", *GAPS]), "left")
-    left_over = found[GAPS].to_numpy()
+    left_over = found[GAPS].to_numpy(float)
     left_over[scores.gap_median.isna().to_numpy()] = np.nan
     return scores.assign(**dict(zip(GAPS, left_over.T, strict=True)))
 
 
-def draw_measure(axes: Axes, scores: pd.DataFrame, methods: list[str], strong: list[str], column: str) -> None:
-    """Draw one measure against the dimension; × where the method's last size is, ○ where time ran out."""
+def draw_measure(axes: Axes, scores: pd.DataFrame, methods: list[str], strong: list[str], column: str) -> bool:
+    """Draw one measure against the dimension; × where the method's last size is, ○ where time ran out.
+
+    Returns whether there was anything to draw.
+    """
     drawn = False
     for method in methods:
         rows = scores[scores.method == method]
@@ -116,8 +133,7 @@ def draw_measure(axes: Axes, scores: pd.DataFrame, methods: list[str], strong: l
         axes.plot(timed.index, timed, marker="o", markersize=7 if method in strong else 4.5, fillstyle="none", **mark)
         if (rows.dim[rows.status == "unsupported"] > line.index.max()).any():
             axes.plot(line.index[-1], line.iloc[-1], marker="x", markersize=8, markeredgewidth=1.6, **mark)
-    if not drawn:
-        panels.note(axes, "no method has a number here")
+    return drawn
 
 
 def endings(scores: pd.DataFrame, methods: list[str]) -> str:

@@ -11,7 +11,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.harness.errors import UsageError
 from workflow.figures import _panels as panels
 from workflow.figures import _scenes as scenes
 from workflow.figures.gallery import draw_picture
@@ -38,9 +37,9 @@ def draw(tables: Tables, options: Options) -> Figure:
     grids = scenes.landscapes(tables, (1,))
     cases = sphere_cases(tables)
     default = sorted((task for task in grids if task in cases), key=lambda task: CASES.index(cases[task]))
-    tasks = choose("task of one unknown", options.tasks or default or None, grids)
-    if not tasks:
-        raise UsageError(f"{tables.folder / scenes.LANDSCAPE} has no task of one unknown")
+    facts = scenes.scenes(tables)
+    known = facts.index[facts.dim.isna() | (facts.dim == 1)]
+    tasks = choose("task of one unknown", options.tasks or default or None, grids, known)
     walks, methods = scenes.paths(tables, tasks, options.methods)
     pictures = tables.pictures()
     figure = plt.figure(figsize=(2.6 * len(tasks) + 0.5, 4.3))
@@ -52,30 +51,36 @@ def draw(tables: Tables, options: Options) -> Figure:
             axes.set_axis_off()
             draw_picture(axes, pictures.get(f"{task}/{end}"))
             axes.set_title(end, fontsize=7.5, pad=2)
-        axes = figure.add_subplot(grid[1, 2 * column : 2 * column + 2], sharey=first)
+        shared = {"sharey": first} if task in grids else {}
+        axes = figure.add_subplot(grid[1, 2 * column : 2 * column + 2], **shared)
+        title = TITLES[cases[task]] if task in cases else panels.task_title(task, 1)
+        axes.set_title(f"{'abcdefgh'[column % 8]}) {title}")
+        if task not in grids:
+            scenes.draw_missing(axes, tables, task)
+            continue
         loss = scenes.draw_losses(axes, grids[task], scenes.bandwidths(grids[task], options.sigmas))
         here = walks[(walks.task == task) & (walks.seed == options.seed)]
         if here.empty:
-            panels.note(axes, f"no path of replicate {options.seed}")
+            panels.note(axes, f"no path of replicate {options.seed}: {tables.why([task], methods or None)}")
         for rank, method in enumerate(methods):
             draw_walk(axes, here[here.method == method], method, loss, rank)
         axes.set_ylim(bottom=-0.06 - DROP * len(methods))
-        title = TITLES[cases[task]] if task in cases else panels.task_title(task, 1)
-        axes.set_title(f"{'abcdefgh'[column % 8]}) {title}")
         axes.set_xlabel("unknown z (natural steps)")
         if first is None:
             first = axes
             axes.set_ylabel("loss / loss at the start")
         else:
             axes.tick_params(labelleft=False)
-    handles, texts = first.get_legend_handles_labels()
+    handles, texts = first.get_legend_handles_labels() if first else ((), ())
+    walked = panels.present(methods, walks)
     entries = list(zip(handles, texts, strict=True)) + [
-        (handle, handle.get_label()) for handle in map(panels.handle, methods)
+        (handle, handle.get_label()) for handle in map(panels.handle, walked)
     ]
+    absent = scenes.remark(tables, tasks, methods, walked)
     remark = f"Dots: the incumbent at the checkpoints of replicate {options.seed}, the last one large, on the loss"
     if len(methods) > 1:
         remark += " (each further method a little below it, to be seen)"
-    panels.footer(figure, entries, remark + ".")
+    panels.footer(figure, entries, panels.lines(f"{remark}." if walked else "", absent))
     return figure
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from benchmarks.harness.errors import UsageError, unknown
+from workflow.figures.style import spell
 from workflow.tables.collect import GOOD
 from workflow.tables.pictures import read_pictures
 from workflow.tables.targets import GAPS, gap
 
+MARKED = {"status": "", "phase": "", "reason": ""}  # columns that tell how a row ended, and what an older table means
 GAP_FLOOR = float(GAPS[-1])  # figures show smaller gaps as this one
 
 
@@ -29,8 +32,8 @@ class Tables:
             raise UsageError(f"{path} is missing; make the tables first: `snakemake tables`")
         return path
 
-    def read(self, name: str, columns: Sequence[str]) -> pd.DataFrame:
-        """Return these columns of a .csv or .parquet.
+    def read(self, name: str, columns: Sequence[str], optional: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Return these columns of a .csv or .parquet; `optional` ones have the given value where they are missing.
 
         Raises:
             UsageError: the table or a column is missing, or the table has no rows.
@@ -45,6 +48,8 @@ class Tables:
                 ) from error
             self._frames[name] = frame
         frame = self._frames[name]
+        for column, value in (optional or {}).items():
+            frame = frame.assign(**{column: frame[column].fillna(value) if column in frame else value})
         for column in columns:
             if column not in frame.columns:
                 raise UsageError(f"{self.folder / name} has no column {column!r}; make it again: `snakemake tables`")
@@ -53,16 +58,44 @@ class Tables:
                 f"{self.folder / name} has no rows: the suite ran nothing that belongs there;"
                 " add such tasks to its config, or leave the figure out"
             )
-        return frame[list(columns)].copy()
+        return frame[[*columns, *(optional or ())]].copy()
 
     def pictures(self, name: str = "pictures.npz") -> dict[str, np.ndarray]:
         """Return key → picture (h, w) or (h, w, 3) of bytes."""
         return read_pictures(self._path(name))
 
     def tasks(self) -> pd.DataFrame:
-        """Return tasks.csv indexed by task, smallest first."""
+        """Return tasks.csv indexed by task, smallest first; where calibration failed there are no numbers."""
         columns = ["task", "problem", "dim", "loss_start", "loss_floor"]
-        return self.read("tasks.csv", columns).sort_values(["dim", "task"], kind="stable").set_index("task")
+        facts = self.read("tasks.csv", columns, MARKED).sort_values(["dim", "task"], kind="stable")
+        return facts.set_index("task")
+
+    def methods(self) -> list[str]:
+        """Return the methods that were asked for, whatever became of them."""
+        return self.read("runs.parquet", ["method"]).method.unique().tolist()
+
+    def endings(self, tasks: Iterable[str] | None = None, methods: Iterable[str] | None = None) -> pd.DataFrame:
+        """Return task, method, seed, status, phase, reason, good of the runs of these tasks and methods."""
+        runs = self.read("runs.parquet", ["task", "method", "seed", "loss_final"], MARKED)
+        for column, wanted in (("task", tasks), ("method", methods)):
+            if wanted is not None:
+                runs = runs[runs[column].isin(list(wanted))]
+        return runs.assign(good=runs.status.isin(GOOD) & runs.loss_final.notna()).drop(columns="loss_final")
+
+    def why(self, tasks: Iterable[str] | None = None, methods: Iterable[str] | None = None) -> str:
+        """Return why there is nothing to show of these methods on these tasks, the commonest reason first."""
+        runs = self.endings(tasks, methods)
+        bad = runs[~runs.good]
+        if bad.empty:
+            facts = self.tasks()
+            facts = facts if tasks is None else facts[facts.index.isin(list(tasks))]
+            bad = facts[~facts.status.isin(["", "ok"])]
+        return endings_in_words(bad) or ("not run" if runs.empty else "nothing of this kind was logged")
+
+    def spoilt(self) -> list[str]:
+        """Return the tasks whose calibration failed."""
+        facts = self.tasks()
+        return facts.index[~facts.status.isin(["", "ok"])].tolist()
 
     def oracles(self) -> set[str]:
         """Return the methods that read the true gradient: bounds, not rivals."""
@@ -84,8 +117,7 @@ class Tables:
         frame = self.curves("loss")
         frame["gap"] = self.to_gap(frame.task, frame.value)
         runs = self.read("runs.parquet", ["task", "method", "seed", "status", "cost", "wall_s"])
-        broken = runs[~runs.status.isin([*GOOD, "unsupported"])].drop(columns="status")
-        return pd.concat([frame, broken.assign(gap=np.inf, value=np.inf)], ignore_index=True)
+        return pd.concat([frame, broken(runs).assign(gap=np.inf, value=np.inf)], ignore_index=True)
 
     def final_gaps(self) -> pd.DataFrame:
         """Return the runs with a column `gap`; infinite where a run left no final loss."""
@@ -94,12 +126,37 @@ class Tables:
         return frame
 
 
-def choose(kind: str, wanted: Iterable[str] | None, present: Iterable[str]) -> list[str]:
-    """Return the wanted labels in their order, or all that are present; raises UsageError for one that is not."""
+def broken(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return task, method, seed, cost, wall_s of the runs that broke down after they had begun."""
+    begun = ~runs.status.isin([*GOOD, "unsupported"]) & runs.cost.notna() & runs.wall_s.notna()
+    return runs.loc[begun, ["task", "method", "seed", "cost", "wall_s"]]
+
+
+def endings_in_words(rows: pd.DataFrame, most: int = 2) -> str:
+    """Return `status in phase: reason` of rows that have these columns, the commonest first; "" for no rows."""
+    counts = rows.groupby(["status", "phase", "reason"], sort=False).size().sort_values(ascending=False, kind="stable")
+    found = []
+    for status, phase, reason in counts.index[:most]:
+        where = f" in {spell(phase, capital=False)}" if phase else ""
+        found.append(f"{spell(status or 'not run', capital=False)}{where}{': ' * bool(reason)}{reason}")
+    if len(counts) > most:
+        found.append(f"{len(counts) - most} other reason{'s' * (len(counts) - most > 1)}")
+    return "; ".join(found)
+
+
+def choose(kind: str, wanted: Iterable[str] | None, present: Iterable[str], known: Iterable[str] = ()) -> list[str]:
+    """Return the wanted labels in their order, or all that are present.
+
+    A wanted one may also be among those `known`, for instance because all of its runs failed.
+
+    Raises:
+        UsageError: a wanted label is neither present nor known.
+    """
     present = list(dict.fromkeys(present))
     if wanted is None:
         return present
+    known = dict.fromkeys([*present, *known])
     for label in wanted:
-        if label not in present:
-            raise unknown(f"{kind} (the tables have no rows for it):", label, present)
+        if label not in known:
+            raise unknown(f"{kind} (the tables have no rows for it):", label, known)
     return list(wanted)

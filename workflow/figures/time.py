@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from workflow.figures import _panels as panels
@@ -24,20 +25,21 @@ def draw(tables: Tables, options: Options) -> Figure:
     facts = tables.tasks()
     frame = tables.gap_curves()
     tasks = choose("task", options.tasks, facts.index)
-    methods = choose("method", options.methods, main_methods(frame.method))
+    methods = choose("method", options.methods, main_methods(tables.methods()), tables.methods())
     frame = frame[frame.task.isin(tasks) & frame.method.isin(methods)]
     strong = panels.emphasised(methods, panels.typical_gap(tables, tasks))
     figure, grid = panels.grid_of_panels(len(tasks), "seconds", panels.GAP_LABEL)
     for axes, task in zip(grid, tasks, strict=True):
         here = frame[frame.task == task]
         axes.set_title(panels.task_title(task, facts.dim[task]))
-        if here.empty:
-            panels.note(axes, "no method has a curve on this task")
+        if not np.isfinite(here.gap).any():
+            panels.emptied(axes, tables.why([task], methods))
             continue
         for method in methods:
             panels.draw_curve(axes, here[here.method == method], method, "wall_s", "gap", method in strong)
         axes.set_xscale("log")
         panels.log_axis(axes.xaxis)
         panels.gap_axis(axes, *panels.gap_range(here))
-    panels.legend_below(figure, panels.present(methods, frame), strong)
+    drawn = panels.present(methods, frame)
+    panels.legend_below(figure, drawn, strong, remark=panels.absences(tables, methods, drawn, tasks))
     return figure
