@@ -22,6 +22,7 @@ LOOKS = {  # colour, marker and line of a method; what is learned is drawn in th
     "meta": ("Random directions, learned start and rates", "#e69f00", "^", "-"),
     "learned": ("Learned directions, start and rates", "#cc1177", "D", "-"),
 }
+KINDS = {"model": MODELS, "method": LOOKS}
 METRICS = {"log_l1": "log-L1 error", "mae": "mean absolute error, 1/sr", "psnr": "PSNR, dB", "dssim": "DSSIM"}
 
 
@@ -48,12 +49,9 @@ def draw(tables: Tables, options: Options) -> Figure:
             f"{tables.folder / 'sampling.parquet'} has no {options.metric!r} of family {family!r}; make it again: "
             "`snakemake tables`"
         )
-    models = choose(
-        "model", options.models or [model for model in MODELS if model in set(table.model)], table.model, MODELS
-    )
-    methods = choose(
-        "method", options.methods or [item for item in LOOKS if item in set(table.method)], table.method, LOOKS
-    )
+    present = {kind: [item for item in known if item in set(table[kind])] for kind, known in KINDS.items()}
+    models = choose("model", options.models or None, present["model"], MODELS)
+    methods = choose("method", options.methods or None, present["method"], LOOKS)
     figure, grid = panels.grid_of_panels(len(models), "measurements n", METRICS[options.metric], height=2.3)
     for axes, model in zip(grid, models, strict=True):
         draw_model(axes, table[table.model == model], methods)

@@ -199,9 +199,12 @@ def tables_of_figure(wildcards):
 
 def drawing_commands():
     """One line per figure, for drawing all of them whatever else exists."""
-    command = "python -m workflow.figures {} --tables {}/tables --options {} --out {}/figures/{}.pdf"
+    command = (
+        "python -m workflow.figures {name} --tables {folder}/tables --options {options}"
+        " --out {folder}/figures/{name}.pdf --record {folder}/logs/figures/{name}.json"
+    )
     return "\n".join(
-        command.format(name, shlex.quote(FOLDER), shlex.quote(to_json(options)), shlex.quote(FOLDER), name)
+        command.format(name=name, folder=shlex.quote(FOLDER), options=shlex.quote(to_json(options)))
         for name, options in SUITE.figures.items()
     )
 

@@ -13,6 +13,8 @@ rule figure:
             category="Figures",
             labels={"figure": "{figure}"},
         ),
+        # Whether it could be drawn: one that could not is a panel that says why, and a row of failures.csv.
+        record=f"{FOLDER}/logs/figures/{{figure}}.json",
     log:
         f"{FOLDER}/logs/figures/{{figure}}.log",
     conda:
@@ -26,7 +28,7 @@ rule figure:
     shell:
         logged(
             "python -m workflow.figures {wildcards.figure} --tables {params.tables:q}"
-            " --options {params.options:q} --out {output.pdf:q}"
+            " --options {params.options:q} --out {output.pdf:q} --record {output.record:q}"
         )
 
 
