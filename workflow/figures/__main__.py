@@ -53,8 +53,6 @@ def make_or_say_why(name: str, folder: Path, options: dict[str, Any], out: Path)
     except Exception as error:  # noqa: BLE001  (one figure must not keep the others, nor the report, from being made)
         if isinstance(error.__cause__, OSError):  # a full disk is no figure's fault
             raise
-        if isinstance(error.__cause__, OSError):  # a full disk is no figure's fault
-            raise
         if known := isinstance(error, UsageError):
             print(f"figure {name!r} is not drawn: {error}", file=sys.stderr)
         else:
