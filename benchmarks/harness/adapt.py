@@ -18,12 +18,14 @@ import torch
 
 from benchmarks.harness.cell import commit, device_name, entry, limit_threads, open_device, to_bytes, versions
 from benchmarks.harness.family import Family
+from benchmarks.harness.kept import load_pictures, read_json, unless_damaged, write_json, write_pictures, write_table
 from benchmarks.harness.meta_cell import MetaCell
+from benchmarks.harness.meta_train import train_all
 from benchmarks.harness.parameters import check
 from benchmarks.harness.registry import family_class, learner_class
 from benchmarks.harness.seeds import derive
-from benchmarks.harness.store import atomic, read_json, require_writable, write_json
-from benchmarks.harness.trained import Card, read_trained
+from benchmarks.harness.store import require_writable
+from benchmarks.harness.trained import Card, load_card
 from benchmarks.harness.tune import str_of
 from methods.meta.base import Learner, State
 
@@ -90,16 +92,16 @@ def adapt_all(cell: MetaCell, models: Path, out: Path) -> None:
     family_params = check(family_type.setup, cell.family_params, f"family {cell.family!r} ({cell.world})")
     params = check(learner_type.setup, cell.params, f"learner {cell.learner!r} ({cell.algorithm})")
     learner, mark = learner_type(**params), cell.of_adaptation()
+    train_all(cell, models)  # what is whole is left alone
     family, rows, points, pictures = None, [], [], {}
     for replicate in cell.replicates:
         kept = out / f"replicate_{replicate}.json"
-        stored = read_json(kept)
-        if stored is None or stored.get("fingerprint") != mark:
+        stored, shown = read_adaptation(kept, mark)
+        if stored is None:
             family = family or family_type(device=cell.device, **family_params)
-            card, state = read_trained(models / f"replicate_{replicate}.pt")
+            card, state = load_card(models / f"replicate_{replicate}.pt")
             found, shown = adapt_replicate(cell, family, learner, state, replicate)
-            with atomic(kept.with_suffix(".npz")) as part, part.open("wb") as file:
-                np.savez_compressed(file, **shown)
+            write_pictures(kept.with_suffix(".npz"), shown)
             seconds = seconds_per_step(cell, family, learner, state)
             row = describe(cell, card, found, seconds, len(getattr(family.split, cell.part)))
             stored = {"fingerprint": mark, "row": row, "points": found}
@@ -109,17 +111,26 @@ def adapt_all(cell: MetaCell, models: Path, out: Path) -> None:
         rows.append({**stored["row"], "suite": cell.suite, "seed": replicate})
         points += [{**keys, **point, "seconds": point["step"] * stored["row"]["step_s"]} for point in stored["points"]]
         if replicate == min(cell.replicates):
-            pictures = dict(np.load(kept.with_suffix(".npz"), allow_pickle=False))
+            pictures = shown
     if cell.pictured:
         family = family or family_type(device=cell.device, **family_params)
         for member in getattr(family.split, cell.part)[: cell.pictured].tolist():
             pictures[f"{family.names[member]}/reference"] = to_bytes(family.reference_picture(member))
-    with atomic(out / ADAPTATION) as part:
-        pd.DataFrame(points).to_parquet(part, index=False)
-    with atomic(out / PICTURES) as part, part.open("wb") as file:
-        np.savez_compressed(file, **pictures)
-    with atomic(out / MODELS) as part:
-        pd.DataFrame(rows).to_parquet(part, index=False)
+    write_table(out / ADAPTATION, pd.DataFrame(points))
+    write_pictures(out / PICTURES, pictures)
+    write_table(out / MODELS, pd.DataFrame(rows))
+
+
+def read_adaptation(kept: Path, mark: str) -> tuple[dict[str, Any] | None, dict[str, np.ndarray]]:
+    """Return what is kept of a finished replicate, `row` and `points`, and its pictures.
+
+    None where it is not there, not whole, or of other code or settings: it has to be computed.
+    """
+    stored = read_json(kept, ("fingerprint", "row", "points"))
+    if stored is None or stored["fingerprint"] != mark:
+        return None, {}
+    pictures = unless_damaged(load_pictures, kept.with_suffix(".npz"))
+    return (None, {}) if pictures is None else (stored, pictures)
 
 
 def describe(cell: MetaCell, card: Card, points: list[dict[str, Any]], seconds: float, n_members: int) -> Card:

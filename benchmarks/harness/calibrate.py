@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks.harness.cell import entry, limit_threads, open_device, to_bytes
-from benchmarks.harness.store import atomic, write_json
+from benchmarks.harness.kept import write_json, write_pictures
 
 ROW, IMAGES = "task.json", "images.npz"
 
@@ -32,7 +32,6 @@ def median_ms(action: Any, repeats: int = 5) -> float:
 
 def calibrate(spec: dict[str, Any], out: Path) -> None:
     """Measure one task and store it."""
-    import numpy as np
     import torch
 
     from benchmarks.harness.certificate import certify, check_gradients
@@ -89,8 +88,7 @@ def calibrate(spec: dict[str, Any], out: Path) -> None:
         for name, picture in (("start", problem.image(starts[0])), ("target", problem.target_image()))
         if picture is not None
     }
-    with atomic(out / IMAGES) as part, part.open("wb") as file:
-        np.savez_compressed(file, **images)
+    write_pictures(out / IMAGES, images)
     row["gradients"] = check_gradients(problem, starts[0], evaluate_ms)
     write_json(out / ROW, row)
 

@@ -11,16 +11,19 @@ import os
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from benchmarks.harness.errors import UsageError, unknown
+from benchmarks.harness.kept import load_pictures, read_json, unless_damaged, write_json, write_pictures, write_table
 from benchmarks.harness.sources import ROOT, cell_sources, fingerprint
-from benchmarks.harness.store import atomic, read_json, require_writable, write_json
+from benchmarks.harness.store import cannot_write, is_full, require_writable
 
 RUNS, CURVES, IMAGES = "runs.parquet", "curves.parquet", "images.npz"
+PICTURE = "picture"  # of one replicate, in its own file
 LIBRARIES = ("torch", "numpy", "scipy", "nevergrad", "cma", "pymoo", "evotorch", "mitsuba")
 
 
@@ -109,7 +112,6 @@ def open_device(device: str) -> None:
 
 def run_cell(cell: Cell, out: Path) -> None:
     """Run the missing replicates of a cell, then write its tables into `out`."""
-    import numpy as np
     import pandas as pd
     import torch
 
@@ -131,11 +133,8 @@ def run_cell(cell: Cell, out: Path) -> None:
     rows, curves, images = [], [], {}
     for replicate in cell.replicates:
         kept = out / f"replicate_{replicate}.json"
-        picture_file = kept.with_suffix(".npy")
-        stored = read_json(kept)
-        if stored is None or stored.get("fingerprint") != mark:
-            if kept.is_file() and stored is None:
-                print(f"{kept}: damaged or half-written, this replicate is computed again")
+        stored, pictures = read_replicate(kept, mark)
+        if stored is None:
             problem = problem or task_type(device=cell.device, **problem_params)
             state_file = kept.with_suffix(".state")
             result = run(
@@ -151,11 +150,8 @@ def run_cell(cell: Cell, out: Path) -> None:
                 fingerprint=mark,
             )
             picture = None if result.incumbent is None else problem.image(result.incumbent)
-            if picture is not None:
-                with atomic(picture_file) as part, part.open("wb") as file:
-                    np.save(file, to_bytes(picture))
-            else:
-                picture_file.unlink(missing_ok=True)
+            pictures = {} if picture is None else {PICTURE: to_bytes(picture)}
+            write_pictures(kept.with_suffix(".npz"), pictures)
             row = {
                 "suite": cell.suite,
                 **result.row,
@@ -172,15 +168,24 @@ def run_cell(cell: Cell, out: Path) -> None:
         rows.append({**stored["row"], "suite": cell.suite})
         keys = {"suite": cell.suite, "task": cell.task, "method": cell.method, "seed": replicate}
         curves += [{**keys, **point} for point in stored["curve"]]
-        if picture_file.is_file():
-            images[str(replicate)] = np.load(picture_file, allow_pickle=False)
+        if PICTURE in pictures:
+            images[str(replicate)] = pictures[PICTURE]
     columns = ["suite", "task", "method", "seed", "cost", "wall_s", "metric", "value"]
-    with atomic(out / CURVES) as part:
-        pd.DataFrame(curves, columns=columns).to_parquet(part, index=False)
-    with atomic(out / IMAGES) as part, part.open("wb") as file:
-        np.savez_compressed(file, **images)
-    with atomic(out / RUNS) as part:
-        pd.DataFrame(rows).to_parquet(part, index=False)
+    write_table(out / CURVES, pd.DataFrame(curves, columns=columns))
+    write_pictures(out / IMAGES, images)
+    write_table(out / RUNS, pd.DataFrame(rows))
+
+
+def read_replicate(kept: Path, mark: str) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """Return what is kept of a finished replicate, `row` and `curve`, and its picture.
+
+    None where it is not there, not whole, or of other code or settings: it has to be computed.
+    """
+    stored = read_json(kept, ("fingerprint", "row", "curve"))
+    if stored is None or stored["fingerprint"] != mark:
+        return None, {}
+    pictures = unless_damaged(load_pictures, kept.with_suffix(".npz"))
+    return (None, {}) if pictures is None else (stored, pictures)
 
 
 def to_bytes(picture: Any) -> Any:
@@ -199,17 +204,28 @@ def main() -> None:
     run_cell(cell, arguments.out)
 
 
+def tell(error: UsageError) -> int:
+    """Show a user's error, where there is still room for it; return the exit code that goes with it."""
+    with suppress(OSError):
+        print(f"error: {error}", file=sys.stderr, flush=True)
+    return 2
+
+
 def entry(program: Any) -> None:
     """Run a command's `main`; show a user's error without a traceback; leave no thread of a library behind."""
+    code = 0
     try:
         program()
     except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = 2
-    else:
-        code = 0
-    sys.stdout.flush()
-    sys.stderr.flush()
+        code = tell(error)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        code = tell(cannot_write(error.filename or "what belongs here", error))
+    with suppress(OSError):  # a log on a full disk
+        sys.stdout.flush()
+    with suppress(OSError):
+        sys.stderr.flush()
     os._exit(code)  # nevergrad's threads can keep a finished process alive
 
 

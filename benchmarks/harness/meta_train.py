@@ -11,15 +11,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from benchmarks.harness.cell import commit, device_name, entry, limit_threads, open_device, versions
+from benchmarks.harness.kept import load_state, read_json, unless_damaged, write_json, write_state
 from benchmarks.harness.meta_cell import MetaCell
 from benchmarks.harness.parameters import check
 from benchmarks.harness.registry import family_class, learner_class
 from benchmarks.harness.seeds import derive
-from benchmarks.harness.store import atomic, read_json, require_writable, write_json
-from benchmarks.harness.trained import save_trained
+from benchmarks.harness.store import require_writable
+from benchmarks.harness.trained import load_card, save_trained
 from methods.meta.base import Budget, State
 
 KEEP_S = 20.0  # seconds between two copies of an unfinished training
@@ -37,8 +36,8 @@ def train_all(cell: MetaCell, out: Path) -> list[dict[str, Any]]:
     family, cards = None, []
     for replicate in cell.replicates:
         kept = out / f"replicate_{replicate}.json"
-        card = read_json(kept)
-        if card is None or card.get("fingerprint") != mark or not kept.with_suffix(".pt").is_file():
+        card = read_card(kept, mark)
+        if card is None:
             family = family or family_type(device=cell.device, **family_params)
             learner = learner_type(**params)
             budget = Budget(cell.training_samples, cell.training_seconds or math.inf)
@@ -81,8 +80,17 @@ def train_all(cell: MetaCell, out: Path) -> list[dict[str, Any]]:
             told = f"{card['train_steps']} steps, {card['train_samples']:,} samples, loss {state['loss']:.4g}"
             print(f"{cell.family} {cell.learner} replicate {replicate}: {card['status']}, {told}", flush=True)
         cards.append(card)
-    write_json(out / CARDS, cards)
+    write_json(out / CARDS, {"cards": cards})
     return cards
+
+
+def read_card(kept: Path, mark: str) -> dict[str, Any] | None:
+    """Return the card of a trained learner; None where it or the learner beside it is missing, damaged or stale."""
+    card = read_json(kept, ("fingerprint",))
+    if card is None or card["fingerprint"] != mark:
+        return None
+    trained = unless_damaged(load_card, kept.with_suffix(".pt"), again="trained")
+    return card if trained is not None and trained[0]["fingerprint"] == mark else None
 
 
 def keeper(path: Path, mark: str) -> Any:
@@ -92,8 +100,7 @@ def keeper(path: Path, mark: str) -> Any:
     def keep(state: State) -> None:
         nonlocal last
         if time.monotonic() - last >= KEEP_S:
-            with atomic(path) as part:
-                torch.save({"fingerprint": mark, "state": state}, part)
+            write_state(path, {"fingerprint": mark, "state": state})
             last = time.monotonic()
 
     return keep
@@ -101,14 +108,8 @@ def keeper(path: Path, mark: str) -> Any:
 
 def read_unfinished(path: Path, mark: str) -> State | None:
     """Return the state of a training that was cut off; None where there is none, or it is damaged or another one's."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        return None
-    except Exception:  # noqa: BLE001  (torch, pickle and zipfile raise many kinds)
-        print(f"{path}: damaged, this training begins anew")
-        return None
-    return content["state"] if content.get("fingerprint") == mark else None
+    content = unless_damaged(load_state, path, ("fingerprint", "state"), again="trained")
+    return content["state"] if content is not None and content["fingerprint"] == mark else None
 
 
 def main() -> None:

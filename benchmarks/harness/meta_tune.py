@@ -16,11 +16,11 @@ import pandas as pd
 
 from benchmarks.harness.adapt import ADAPTATION, MODELS, adapt_all
 from benchmarks.harness.cell import entry, limit_threads
+from benchmarks.harness.kept import load_table, write_table
 from benchmarks.harness.meta_cell import MetaCell
 from benchmarks.harness.meta_train import train_all
 from benchmarks.harness.registry import learner_class
 from benchmarks.harness.seeds import TUNING_REPLICATES
-from benchmarks.harness.store import atomic
 from benchmarks.harness.tune import TABLE, grid, str_of
 
 
@@ -44,8 +44,8 @@ def tune(cell: MetaCell, out: Path) -> None:
         folder, variant = out / f"cell_{number}", replace(cell, params={**cell.params, **choice})
         train_all(variant, folder / "models")
         adapt_all(variant, folder / "models", folder)
-        models = pd.read_parquet(folder / MODELS).set_index("seed")
-        found = scores(pd.read_parquet(folder / ADAPTATION), models["metric"].iloc[0])
+        models = load_table(folder / MODELS).set_index("seed")
+        found = scores(load_table(folder / ADAPTATION), models["metric"].iloc[0])
         ended = np.isfinite(found["score"])
         tables.append(
             pd.DataFrame(
@@ -64,8 +64,7 @@ def tune(cell: MetaCell, out: Path) -> None:
                 }
             )
         )
-    with atomic(out / TABLE) as part:
-        pd.concat(tables, ignore_index=True).to_parquet(part, index=False)
+    write_table(out / TABLE, pd.concat(tables, ignore_index=True))
 
 
 def main() -> None:

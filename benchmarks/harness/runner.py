@@ -17,10 +17,10 @@ from torch import Tensor
 from benchmarks.harness import memory
 from benchmarks.harness.budget import Budget
 from benchmarks.harness.clock import Clock, HardTimeout, alarm
+from benchmarks.harness.kept import load_state, unless_damaged, write_state
 from benchmarks.harness.loop import Ended, Limits, Run, Status
 from benchmarks.harness.problem import Problem
 from benchmarks.harness.seeds import derive
-from benchmarks.harness.store import atomic
 from methods.base import Method, Stopped
 
 SAVE_SECONDS = float(os.environ.get("BEYOND_GD_SAVE_SECONDS", "20"))  # most work lost when a run is killed
@@ -195,14 +195,10 @@ def _mismatch(problem: Problem, method: Method) -> str | None:
 
 
 def _resume(state: Run, file: Path | None, fingerprint: str) -> None:
-    if file is None or not file.is_file():
+    if file is None:
         return
-    try:
-        saved = torch.load(file, map_location=state.problem.device, weights_only=True)
-    except Exception as error:  # noqa: BLE001  (torch raises many kinds for a truncated file)
-        print(f"{file}: unreadable ({type(error).__name__}), this replicate starts again")
-        return
-    if saved["fingerprint"] == fingerprint:
+    saved = unless_damaged(load_state, file, ("fingerprint", "run"), state.problem.device)
+    if saved is not None and saved["fingerprint"] == fingerprint:
         state.load_state_dict(saved["run"])
 
 
@@ -219,7 +215,6 @@ def _loop(
             progress(state.budget.cost, next(losses, math.nan), state.clock.total)
         if file is not None and monotonic() - saved > max(SAVE_SECONDS, SAVE_SPARING * took):
             begin = monotonic()
-            with atomic(file) as part:
-                torch.save({"fingerprint": fingerprint, "run": state.state_dict()}, part)
+            write_state(file, {"fingerprint": fingerprint, "run": state.state_dict()})
             saved = monotonic()
             took = saved - begin

@@ -21,7 +21,7 @@ from benchmarks.harness.errors import UsageError, unknown
 from benchmarks.harness.parameters import at_least, check
 from benchmarks.harness.seeds import derive
 from benchmarks.harness.sources import fingerprint, sources
-from benchmarks.harness.store import atomic, read_json, require_writable, write_json
+from benchmarks.harness.store import require_writable
 
 if TYPE_CHECKING:
     import torch
@@ -260,8 +260,8 @@ def run_sampling(spec: Sampling, out: Path) -> None:
         bench = None
         for n, method in product(spec.counts, spec.methods):
             kept = out / f"{model}_{method}_{n}_{seed}.json"
-            stored = read_json(kept)
-            if stored is None or stored.get("fingerprint") != mark:
+            stored = read_json(kept, ("fingerprint", "rows"))
+            if stored is None or stored["fingerprint"] != mark:
                 bench = bench or Bench(spec, model, seed)
                 stored = {"fingerprint": mark, "rows": run_piece(bench, method, n)}
                 write_json(kept, stored)
@@ -270,8 +270,7 @@ def run_sampling(spec: Sampling, out: Path) -> None:
             rows += [{"suite": spec.suite, "family": spec.family, **row} for row in stored["rows"]]
     for row in rows:
         row["value"] = row["value"] if math.isfinite(row["value"]) else float("nan")
-    with atomic(out / TABLE) as part:
-        pd.DataFrame(rows, columns=COLUMNS).to_parquet(part, index=False)
+    write_table(out / TABLE, pd.DataFrame(rows, columns=COLUMNS))
 
 
 def main() -> None:

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from benchmarks.harness.errors import UsageError
 from benchmarks.harness.family import Family
+from benchmarks.harness.kept import Damaged, load_state, write_state
 from benchmarks.harness.parameters import check
 from benchmarks.harness.registry import family_class, learner_class
-from benchmarks.harness.store import atomic
 from methods.meta.base import Batch, Learner, State
 
 Card = dict[str, Any]  # family, family_params, learner, params, training, versions …: strings and numbers
@@ -70,8 +70,21 @@ class _Own:
 
 def save_trained(card: Card, state: State, path: Path) -> None:
     """Write a learner and its card whole or not at all; what only further training would need is left out."""
-    with atomic(path) as part:
-        torch.save({"card": card, "state": {name: state[name] for name in LEARNED}}, part)
+    write_state(path, {"card": card, "state": {name: state[name] for name in LEARNED}})
+
+
+def load_card(path: Path) -> tuple[Card, State]:
+    """Return card and state of a file; nothing that it may contain is executed.
+
+    Raises:
+        FileNotFoundError: there is none.
+        Damaged: it is damaged or something else.
+    """
+    content = load_state(path, ("card", "state"))
+    card, state = content["card"], content["state"]
+    if not (isinstance(card, dict) and isinstance(state, dict) and all(name in state for name in LEARNED)):
+        raise Damaged(path, "no trained learner")
+    return card, state
 
 
 def read_trained(path: Path) -> tuple[Card, State]:
@@ -81,12 +94,11 @@ def read_trained(path: Path) -> tuple[Card, State]:
         UsageError: the file is missing, damaged or something else.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        return content["card"], content["state"]
+        return load_card(path)
     except FileNotFoundError:
         raise UsageError(f"{path} is missing: train the learner first, `snakemake` does") from None
-    except Exception as error:  # noqa: BLE001  (torch, pickle and zipfile raise many kinds)
-        raise UsageError(f"{path}: no trained learner, or damaged ({type(error).__name__}: {error})") from error
+    except Damaged as error:
+        raise UsageError(f"{error}, or no trained learner of ours: `snakemake` trains it again") from None
 
 
 def load_trained(path: Path | str, device: str = "cpu") -> Trained:

@@ -12,9 +12,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.cell import Cell, entry, limit_threads, run_cell
+from benchmarks.harness.cell import RUNS, Cell, entry, limit_threads, run_cell
+from benchmarks.harness.kept import load_table, write_table
 from benchmarks.harness.seeds import TUNING_REPLICATES
-from benchmarks.harness.store import atomic
 
 TABLE = "grid.parquet"
 
@@ -35,10 +35,9 @@ def tune(cell: Cell, out: Path) -> None:
     for number, choice in enumerate(grid(dict(method_class(cell.algorithm).grid))):
         folder = out / f"cell_{number}"
         run_cell(replace(cell, params={**cell.params, **choice}, replicates=replicates), folder)
-        table = pd.read_parquet(folder / "runs.parquet")
+        table = load_table(folder / RUNS)
         tables.append(table.assign(cell=number, choice=str_of(choice)))
-    with atomic(out / TABLE) as part:
-        pd.concat(tables).to_parquet(part, index=False)
+    write_table(out / TABLE, pd.concat(tables))
 
 
 def str_of(choice: dict[str, Any]) -> str:

@@ -111,9 +111,13 @@ def paths(tables: Tables, tasks: Iterable[str], wanted: list[str] | None) -> tup
     return wide[wide.z_0.notna()], methods
 
 
-def remark(tables: Tables, tasks: Iterable[str], methods: list[str], shown: Iterable[str]) -> str:
-    """Return why methods are missing on all of these tasks, a line each; of Mitsuba's gradients if none are named."""
-    return panels.absences(tables, methods or mitsuba(tables), shown, tasks)
+def remark(tables: Tables, tasks: Iterable[str], wanted: list[str] | None, shown: list[str]) -> str:
+    """Return why methods are missing on all of these tasks, a line each; by default of PRDPT and Mitsuba's gradients."""
+    if wanted is None:
+        gradients = mitsuba(tables)
+        wanted = [OURS] if set(gradients) & set(shown) else [OURS, *gradients]
+        wanted = [label for label in wanted if label in tables.methods()]
+    return panels.absences(tables, wanted, shown, tasks)
 
 
 def draw_losses(axes: Axes, rows: pd.DataFrame, sigmas: Iterable[float]) -> pd.DataFrame:

@@ -87,7 +87,7 @@ def draw(tables: Tables, options: Options) -> Figure:
     walked = panels.present(methods, walks)
     legend += [(handle, handle.get_label()) for handle in map(panels.handle, walked)]
     remark = "Grey: the loss, the lower the paler. Large markers: where a run ended."
-    absent = scenes.remark(tables, tasks, methods, walked)
+    absent = scenes.remark(tables, tasks, options.methods, walked)
     panels.footer(figure, legend, panels.lines(remark, absent))
     return figure
 

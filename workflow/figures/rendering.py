@@ -81,8 +81,9 @@ def draw(tables: Tables, options: Options) -> Figure:
         row[0].text(-0.12, 0.5, panels.task_title(task, facts.dim[task]), transform=row[0].transAxes, rotation=90,
                     ha="right", va="center", fontsize=7.5)  # fmt: skip
     remark = "Pictures and the numbers below them (image MSE, parameter MSE in squared scene units): replicate 0."
-    absent = panels.absences(tables, shown, pd.concat(frames.values()).method, tasks)
-    panels.legend_below(figure, shown, remark=panels.lines(remark, absent))
+    drawn = panels.present(shown, pd.concat(frames.values()))
+    absent = panels.absences(tables, shown, drawn, tasks)
+    panels.legend_below(figure, drawn, remark=panels.lines(remark, absent))
     return figure
 
 
@@ -103,7 +104,11 @@ def draw_row(
     items = [("start", "start"), *((method, look(method).name) for method in methods), ("target", "reference")]
     for axes, (key, name) in zip(row, items, strict=True):
         axes.set_axis_off()
-        draw_picture(axes, pictures.get(f"{task}/{key}"))
+        picture, like = (pictures.get(f"{task}/{name}") for name in (key, "target"))
+        draw_picture(axes, picture)
+        if picture is None and like is not None:  # as large as the row's pictures
+            axes.set_aspect("auto")
+            axes.set_box_aspect(like.shape[0] / like.shape[1])
         own = key in methods
         head = f"Mitsuba: {name}" if key in best and not name.startswith("Mitsuba") else name
         axes.set_title(textwrap.fill(head, 17), fontsize=6.5, color=look(key).color if own else "#222222", pad=2)

@@ -76,7 +76,7 @@ def draw(tables: Tables, options: Options) -> Figure:
     entries = list(zip(handles, texts, strict=True)) + [
         (handle, handle.get_label()) for handle in map(panels.handle, walked)
     ]
-    absent = scenes.remark(tables, tasks, methods, walked)
+    absent = scenes.remark(tables, tasks, options.methods, walked)
     remark = f"Dots: the incumbent at the checkpoints of replicate {options.seed}, the last one large, on the loss"
     if len(methods) > 1:
         remark += " (each further method a little below it, to be seen)"

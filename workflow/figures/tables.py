@@ -32,11 +32,13 @@ class Tables:
             raise UsageError(f"{path} is missing; make the tables first: `snakemake tables`")
         return path
 
-    def read(self, name: str, columns: Sequence[str], optional: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    def read(
+        self, name: str, columns: Sequence[str], optional: Mapping[str, Any] | None = None, empty: bool = False
+    ) -> pd.DataFrame:
         """Return these columns of a .csv or .parquet; `optional` ones have the given value where they are missing.
 
         Raises:
-            UsageError: the table or a column is missing, or the table has no rows.
+            UsageError: the table or a column is missing, or the table has no rows although it may not be `empty`.
         """
         if name not in self._frames:
             path = self._path(name)
@@ -53,7 +55,7 @@ class Tables:
         for column in columns:
             if column not in frame.columns:
                 raise UsageError(f"{self.folder / name} has no column {column!r}; make it again: `snakemake tables`")
-        if frame.empty:
+        if frame.empty and not empty:
             raise UsageError(
                 f"{self.folder / name} has no rows: the suite ran nothing that belongs there;"
                 " add such tasks to its config, or leave the figure out"
@@ -103,9 +105,10 @@ class Tables:
         return set(scores.method[scores.oracle.astype(bool)])
 
     def curves(self, metric: str) -> pd.DataFrame:
-        """Return one metric's checkpoints: task, method, seed, cost, wall_s, value."""
+        """Return one metric's checkpoints: task, method, seed, cost, wall_s, value; no rows where nobody ran."""
         columns = ["task", "method", "seed", "cost", "wall_s", "metric", "value"]
-        frame = self.read("curves.parquet", columns)
+        frame = self.read("curves.parquet", columns, empty=True)
+        frame = frame.astype({"cost": float, "wall_s": float, "value": float})
         return frame[frame.metric == metric].drop(columns="metric").reset_index(drop=True)
 
     def to_gap(self, task: pd.Series, loss: pd.Series) -> pd.Series:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 
 from benchmarks.harness import calibrate, cell
 from benchmarks.harness.cell import Cell
 from benchmarks.harness.errors import UsageError
-from benchmarks.harness.store import read_json
+from benchmarks.harness.kept import Damaged, load_json, load_table
 from workflow.tables.schema import check, schema
 
+Content = TypeVar("Content")
 GOOD = ("finished", "stopped", "timeout")  # a run that ended so has a final loss
 
 
@@ -23,12 +25,17 @@ def read_parquet(path: Path, results: Path) -> pd.DataFrame:
     Raises:
         UsageError: it is missing or damaged; names the file and how to compute it again.
     """
-    if not path.is_file():
-        raise UsageError(f"{path} is missing: {_way_out(path, results)}")
+    return read_kept(load_table, path, results)
+
+
+def read_kept(load: Callable[..., Content], path: Path, results: Path) -> Content:
+    """Return what `load` makes of a file of a cell; raises UsageError as `read_parquet` does."""
     try:
-        return pd.read_parquet(path)
-    except Exception as error:  # noqa: BLE001  (pyarrow raises many kinds for a truncated file)
-        raise UsageError(f"{path} is damaged ({type(error).__name__}): delete it; {_way_out(path, results)}") from error
+        return load(path)
+    except FileNotFoundError:
+        raise UsageError(f"{path} is missing: {_way_out(path, results)}") from None
+    except Damaged as error:
+        raise UsageError(f"{error}: delete it; {_way_out(path, results)}") from None
 
 
 def _way_out(path: Path, results: Path) -> str:
@@ -40,9 +47,7 @@ def read_tasks(suite: str, tasks: Iterable[str], results: Path) -> pd.DataFrame:
     rows = []
     for task in tasks:
         path = results / "tasks" / task / calibrate.ROW
-        row = read_json(path)
-        if row is None:
-            raise UsageError(f"{path} is missing or damaged: delete it; {_way_out(path, results)}")
+        row = read_kept(load_json, path, results)
         rows.append({"suite": suite, **{key: value for key, value in row.items() if key != "gradients"}})
     return check(pd.DataFrame(rows), "tasks")
 
@@ -52,7 +57,7 @@ def read_gradients(suite: str, tasks: Iterable[str], results: Path) -> pd.DataFr
     rows = [
         {"suite": suite, "task": task, **row}
         for task in tasks
-        for row in (read_json(results / "tasks" / task / calibrate.ROW) or {}).get("gradients", [])
+        for row in read_kept(load_json, results / "tasks" / task / calibrate.ROW, results).get("gradients", [])
     ]
     return check(pd.DataFrame(rows, columns=list(schema("gradients")["columns"])), "gradients")
 
