@@ -26,9 +26,7 @@ class Pgpe(Method):
     def unsupported(cls, space: Space, **params: Any) -> str | None:
         return missing("evotorch")
 
-    def setup(
-        self, sigma: float = 1.0, speed: float = 1 / 15, batch: int = 16, schedule: Schedule = "linear"
-    ) -> None:
+    def setup(self, sigma: float = 1.0, speed: float = 1 / 15, batch: int = 16, schedule: Schedule = "linear") -> None:
         """Start with standard deviation `sigma`; one step moves the mean by at most `speed` · σ√dim."""
         from evotorch.algorithms.functional import pgpe
 
