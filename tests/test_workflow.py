@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.cli import parse_args
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ["Snakefile", "environment.yml", "benchmarks", "methods", "workflow"]
+PARTS = ["Snakefile", "environment.yml", "profiles", "benchmarks", "methods", "workflow"]
+README = ROOT / "README.md"
 NOTHING = "Nothing to be done"
 
 # One process makes the project that they all share.
@@ -42,7 +45,9 @@ class Project:
     def __init__(self, folder):
         self.folder = folder
         for part in PARTS:
-            if (ROOT / part).is_dir():
+            if (ROOT / part).is_symlink():
+                (folder / part).symlink_to((ROOT / part).readlink())
+            elif (ROOT / part).is_dir():
                 shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(ROOT / part, folder / part)
@@ -57,7 +62,15 @@ class Project:
         (self.folder / "config" / f"{name}.yaml").write_text(yaml.safe_dump(config))
 
     def snakemake(self, *arguments, config="config/micro.yaml", ok=True):
-        command = [sys.executable, "-m", "snakemake", "--configfile", config, "--cores", "2", *arguments]
+        command = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--configfile",
+            config,
+            *([] if "--cores" in arguments else ["--cores", "2"]),
+            *arguments,
+        ]
         environment = {**os.environ, "MPLBACKEND": "agg"}
         run = subprocess.run(
             command, cwd=self.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -172,21 +185,68 @@ def test_figures_from_stored_tables_alone(project, tmp_path):
     assert not (checkout.results / "runs").exists()
 
 
-def test_keep_going_finishes_the_rest(project):
-    broken = (ROOT / "methods" / "random_search.py").read_text().replace("def ask(self)", "def ask_nobody(self)")
-    broken += "\n    def ask(self) -> Tensor:\n        raise ZeroDivisionError('a bug')\n"
+def test_a_killed_job_does_not_keep_the_others_from_running(project):
+    killed = (ROOT / "methods" / "random_search.py").read_text().replace("def ask(self)", "def ask_nobody(self)")
+    killed += "\n    def ask(self) -> Tensor:\n        import os, signal\n\n        print('on its way', flush=True)"
+    killed += "\n        os.kill(os.getppid(), signal.SIGKILL)\n        os._exit(1)\n"
+    others = [f"other_{number}" for number in range(3)]
     config = {
         **MICRO,
         "suite": "other",
-        "methods": {"broken": {}, **MICRO["methods"]},
-        "grid": [{"tasks": ["bowl"], "methods": ["broken", "es"]}],
+        "methods": {"killed": {}, **{name: {"algorithm": "random_search"} for name in others}},
+        "grid": [{"tasks": ["bowl"], "methods": ["killed", *others]}],
+        "figures": {},
     }
     project.write(config, "other")
-    with project.changed("methods/broken.py", broken):
-        output = project.snakemake("--keep-going", config="config/other.yaml", ok=False)
-    assert "a bug" in output
-    assert (project.folder / "results/other/runs/bowl/es/runs.parquet").is_file()
-    assert not (project.folder / "results/other/runs/bowl/broken/runs.parquet").exists()
+    cells = [f"results/other/runs/bowl/{name}/runs.parquet" for name in ("killed", *others)]
+    with project.changed("methods/killed.py", killed):
+        output = project.snakemake("--cores", "1", "--", *cells, config="config/other.yaml", ok=False)
+    assert "on its way" in output
+    assert [(project.folder / cell).is_file() for cell in cells] == [False, True, True, True]
+
+
+def documented():
+    """Return every command of the README that starts Snakemake, without what stands before it."""
+    text = README.read_text()
+    spans = [*re.findall(r"`(snakemake [^`…]*)`", text), *re.findall(r"^.*&& (snakemake .*)$", text, re.MULTILINE)]
+    return [shlex.split(span)[1:] for span in spans]
+
+
+@pytest.mark.parametrize("command", documented(), ids=" ".join)
+def test_a_profile_is_active_from_every_documented_command(command, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    settings = parse_args(command)[1]
+    capsys.readouterr()
+    assert settings.keep_going
+    assert settings.rerun_incomplete
+    assert settings.show_failed_logs
+    assert settings.cores or settings.executor != "local"
+    if "slurm" in str(settings.workflow_profile):
+        assert (settings.executor, settings.retries) == ("slurm", 2)
+
+
+@pytest.mark.parametrize(
+    ("command", "setting", "value"),
+    [
+        ("--cores 1", "cores", 1),
+        ("-c1", "cores", 1),
+        ("--cores all", "cores", len(os.sched_getaffinity(0))),
+        ("-j1", "jobs", 1),
+        ("-j1", "cores", None),  # Snakemake then takes the number of jobs
+        ("--workflow-profile gpu -c1", "cores", 1),
+        ("--workflow-profile workflow/profiles/gpu", "retries", 1),
+        ("--workflow-profile slurm", "executor", "slurm"),
+        ("--workflow-profile workflow/profiles/slurm --executor local", "executor", "local"),
+        ("--workflow-profile workflow/profiles/slurm --retries 5", "retries", 5),
+        ("--workflow-profile generic", "executor", "cluster-generic"),
+        ("--workflow-profile none", "keep_going", False),
+    ],
+)
+def test_the_command_line_wins_over_profiles(command, setting, value, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    settings = parse_args(command.split())[1]
+    capsys.readouterr()
+    assert getattr(settings, setting) == value
 
 
 @pytest.mark.slow
