@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from methods._ranges import Positive
 from methods.base import Descent, Evaluation, Schedule
 
 
@@ -17,7 +18,7 @@ class Adam(Descent):
     oracle = True
     grid = {"lr": (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)}
 
-    def setup(self, lr: float = 0.1, source: str = "", schedule: Schedule = "linear") -> None:
+    def setup(self, lr: Positive = 0.1, source: str = "", schedule: Schedule = "linear") -> None:
         """Move by about `lr` natural steps per coordinate and iteration, along the task's gradient called `source`."""
         self.gradient_source = source
         self.start_descent(lr, schedule=schedule)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from methods._ranges import Count, Positive, Ranked
 from methods._replay import Replay
 from methods.base import Space
 
@@ -38,10 +39,10 @@ class CmaEs(Replay):
     def setup(
         self,
         variant: Literal["full", "separable", "vd", "vkd"] = "full",
-        sigma: float = 1.0,
-        population: int | None = None,
-        rank: int = 30,
-        memory_gib: float = 4.0,
+        sigma: Positive = 1.0,
+        population: Ranked | None = None,
+        rank: Count = 30,
+        memory_gib: Positive = 4.0,
     ) -> None:
         """Start with standard deviation `sigma`; `population` None is 4 + ⌊3 ln dim⌋; `rank` limits vkd."""
         import cma

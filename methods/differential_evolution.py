@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from methods._portfolio import Portfolio
+from methods._ranges import Count, Positive
 
 
 class DifferentialEvolution(Portfolio):
@@ -11,7 +12,7 @@ class DifferentialEvolution(Portfolio):
     Source: Storn & Price 1997; library: Nevergrad.
     """
 
-    def setup(self, sigma: float = 1.0, batch: int = 15) -> None:
+    def setup(self, sigma: Positive = 1.0, batch: Count = 15) -> None:
         """Spread the first population with standard deviation `sigma`; half a population is in flight at once."""
         from nevergrad.optimization import registry
 

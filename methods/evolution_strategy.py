@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from methods._ranges import Count, Positive
 from methods.base import Descent, Evaluation, Schedule
 
 
@@ -20,9 +21,9 @@ class EvolutionStrategy(Descent):
 
     def setup(
         self,
-        lr: float = 0.1,
-        sigma: float = 1.0,
-        batch: int = 16,
+        lr: Positive = 0.1,
+        sigma: Positive = 1.0,
+        batch: Count = 16,
         sampling: Literal["antithetic", "one_sided"] = "antithetic",
         schedule: Schedule = "linear",
     ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from methods._ranges import Count, Positive
 from methods.base import Descent, Evaluation, Schedule
 
 STEPS = 100  # the automatic block leaves the budget for at least this many steps
@@ -23,7 +24,7 @@ class FiniteDifferences(Descent):
     grid = {"lr": (0.02, 0.06, 0.2), "step": (1.0, 3.0)}
 
     def setup(
-        self, lr: float = 0.1, step: float = 1.0, block: int | None = None, schedule: Schedule = "linear"
+        self, lr: Positive = 0.1, step: Positive = 1.0, block: Count | None = None, schedule: Schedule = "linear"
     ) -> None:
         """Spend 2·block evaluations per step, h = `step`; None: all coordinates where 100 such steps fit."""
         space = self.space

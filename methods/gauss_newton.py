@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from methods._annealing import annealed
+from methods._ranges import Count, Decay, NonNegative, Positive, Share
 from methods.base import Evaluation, Method, Space
 
 DAMPING_RANGE = (1e-6, 1e6)
@@ -58,13 +59,13 @@ class GaussNewton(Method):
 
     def setup(
         self,
-        reach: float = 0.3,
-        sigma: float = 1.0,
-        pairs: int = 4,
-        memory: float = 0.8,
-        significance: float = 2.0,
-        damping: float = 1e-2,
-        sigma_end: float = 0.1,
+        reach: Positive = 0.3,
+        sigma: Positive = 1.0,
+        pairs: Count = 4,
+        memory: Decay = 0.8,
+        significance: NonNegative = 2.0,
+        damping: Positive = 1e-2,
+        sigma_end: Share = 0.1,
     ) -> None:
         """Spend 2·pairs renders per step.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from methods._population import Population
+from methods._ranges import Positive, Ranked
 
 
 class GeneticAlgorithm(Population):
@@ -14,7 +15,7 @@ class GeneticAlgorithm(Population):
     a box: the task's own, or start ± 10 σ where there is none. The incumbent is the best member.
     """
 
-    def setup(self, sigma: float = 1.0, population: int = 30) -> None:
+    def setup(self, sigma: Positive = 1.0, population: Ranked = 30) -> None:
         """Spread the first population around the start with standard deviation `sigma`."""
         from pymoo.algorithms.soo.nonconvex.ga import GA
         from pymoo.core.problem import Problem

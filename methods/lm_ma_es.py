@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from methods._ranges import Positive, Ranked
 from methods.base import Evaluation, Method, Space
 
 
@@ -26,7 +27,7 @@ class LmMaEs(Method):
         need = 2 * (params.get("population") or usual_population(space.dim))
         return None if space.dim > need else f"its rates are for more than {need} dimensions; cma_es is for these"
 
-    def setup(self, sigma: float = 1.0, population: int | None = None) -> None:
+    def setup(self, sigma: Positive = 1.0, population: Ranked | None = None) -> None:
         """Start with standard deviation `sigma`; `population` λ None is 4 + ⌊3 ln dim⌋."""
         dim, start = self.space.dim, self.space.start
         self.population = min(population or usual_population(dim), self.space.max_batch)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from methods._population import Population
+from methods._ranges import Positive
 from methods.base import Space, Stopped
 
 MOST = 100  # dimensions
@@ -30,7 +31,7 @@ class NelderMead(Population):
             return f"the first simplex is a batch of {space.dim + 1}, at most {space.max_batch} fit into memory"
         return super().unsupported(space, **params)
 
-    def setup(self, sigma: float = 1.0) -> None:
+    def setup(self, sigma: Positive = 1.0) -> None:
         """Start with a right-angled simplex of edge `sigma`."""
         from pymoo.algorithms.soo.nonconvex.nelder import NelderMead as Simplex
         from pymoo.algorithms.soo.nonconvex.nelder import adaptive_params

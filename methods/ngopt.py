@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from methods._portfolio import Portfolio
+from methods._ranges import Positive
 
 
 class NgOpt(Portfolio):
@@ -13,7 +14,7 @@ class NgOpt(Portfolio):
     its own, which can keep a finished process alive, so it is told of two workers and picks CMA-ES or DE instead.
     """
 
-    def setup(self, sigma: float = 1.0) -> None:
+    def setup(self, sigma: Positive = 1.0) -> None:
         """Mutate with standard deviation `sigma`."""
         from nevergrad.optimization import registry
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from methods._portfolio import Portfolio
+from methods._ranges import Count, Positive
 
 
 class OnePlusOne(Portfolio):
@@ -11,7 +12,7 @@ class OnePlusOne(Portfolio):
     Source: Rechenberg 1973, Schumer & Steiglitz 1968; library: Nevergrad. Serial by nature: one candidate at a time.
     """
 
-    def setup(self, sigma: float = 1.0, batch: int = 1) -> None:
+    def setup(self, sigma: Positive = 1.0, batch: Count = 1) -> None:
         """Mutate with standard deviation `sigma`, adapted from there."""
         from nevergrad.optimization import registry
 

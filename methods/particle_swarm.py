@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from methods._portfolio import Portfolio
+from methods._ranges import Count, Positive
 
 
 class ParticleSwarm(Portfolio):
@@ -12,7 +13,7 @@ class ParticleSwarm(Portfolio):
     Nevergrad.
     """
 
-    def setup(self, sigma: float = 1.0, batch: int = 20) -> None:
+    def setup(self, sigma: Positive = 1.0, batch: Count = 20) -> None:
         """Spread the first swarm with standard deviation `sigma`; half a swarm is in flight at once."""
         from nevergrad.optimization import registry
 

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from methods._foreign import missing
+from methods._ranges import Count, Positive
 from methods.base import Evaluation, Method, Schedule, Space, scheduled
 
 
@@ -26,7 +27,9 @@ class Pgpe(Method):
     def unsupported(cls, space: Space, **params: Any) -> str | None:
         return missing("evotorch")
 
-    def setup(self, sigma: float = 1.0, speed: float = 1 / 15, batch: int = 16, schedule: Schedule = "linear") -> None:
+    def setup(
+        self, sigma: Positive = 1.0, speed: Positive = 1 / 15, batch: Count = 16, schedule: Schedule = "linear"
+    ) -> None:
         """Start with standard deviation `sigma`; one step moves the mean by at most `speed` · σ√dim."""
         from evotorch.algorithms.functional import pgpe
 

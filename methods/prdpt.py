@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from methods._annealing import annealed
+from methods._ranges import Count, Positive, Share
 from methods.base import Descent, Evaluation, Schedule, Space
 
 
@@ -57,15 +58,15 @@ class Prdpt(Descent):
 
     def setup(
         self,
-        lr: float = 0.05,
-        sigma: float = 1.0,
+        lr: Positive = 0.05,
+        sigma: Positive = 1.0,
         estimator: Literal["released", "exact"] = "released",
         objective: Literal["loss", "picture", "leave_one_out"] = "loss",
-        pairs: int = 1,
+        pairs: Count = 1,
         antithetic: bool = True,
         importance_sampling: bool = True,
         annealing: Literal["constant", "linear"] = "linear",
-        sigma_end: float = 0.1,
+        sigma_end: Share = 0.1,
         schedule: Schedule = "linear",
     ) -> None:
         """Spend 2·pairs renders per step; linear annealing ends at `sigma_end`·sigma with the budget."""

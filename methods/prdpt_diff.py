@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from methods._annealing import annealed
+from methods._ranges import Count, Positive, Share
 from methods.base import Descent, Evaluation, Schedule, Space
 
 
@@ -30,12 +31,12 @@ class PrdptDiff(Descent):
 
     def setup(
         self,
-        lr: float = 0.05,
-        sigma: float = 1.0,
+        lr: Positive = 0.05,
+        sigma: Positive = 1.0,
         source: str = "",
-        pairs: int = 1,
+        pairs: Count = 1,
         annealing: Literal["constant", "linear"] = "linear",
-        sigma_end: float = 0.1,
+        sigma_end: Share = 0.1,
         schedule: Schedule = "linear",
     ) -> None:
         """Spend 2·pairs evaluations and as many of the task's gradients called `source` per step."""

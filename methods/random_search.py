@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from methods._ranges import Count, Positive
 from methods.base import Evaluation, Method
 
 
@@ -16,7 +17,7 @@ class RandomSearch(Method):
 
     grid = {"sigma": (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)}
 
-    def setup(self, sigma: float = 1.0, batch: int = 16) -> None:
+    def setup(self, sigma: Positive = 1.0, batch: Count = 16) -> None:
         """Sample with standard deviation `sigma` where the space has no box."""
         self.sigma = sigma
         self.batch = min(batch, self.space.max_batch)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from methods._annealing import annealed
+from methods._ranges import Count, Positive, Share
 from methods.base import Evaluation, Method, Space
 
 CG_STEPS, RESIDUAL = 20, 1e-3  # truncation; products cost no evaluation
@@ -52,12 +53,12 @@ class SmoothedNewton(Method):
 
     def setup(
         self,
-        radius: float = 1.0,
-        sigma: float = 1.0,
-        pairs: int = 4,
+        radius: Positive = 1.0,
+        sigma: Positive = 1.0,
+        pairs: Count = 4,
         hessian: Literal["hvp", "diagonal"] = "hvp",
         sampling: Literal["aggregate", "kernel"] = "aggregate",
-        sigma_end: float = 0.1,
+        sigma_end: Share = 0.1,
     ) -> None:
         """Spend 2·pairs evaluations per step, at most `radius` natural steps long (rms per coordinate).
 

@@ -7,6 +7,7 @@ import math
 import torch
 
 from methods._natural_gradient import NaturalGradient
+from methods._ranges import Positive, Ranked
 
 
 class Snes(NaturalGradient):
@@ -15,7 +16,7 @@ class Snes(NaturalGradient):
     Source: Schaul, Glasmachers & Schmidhuber 2011. Library: EvoTorch.
     """
 
-    def setup(self, sigma: float = 1.0, population: int | None = None) -> None:
+    def setup(self, sigma: Positive = 1.0, population: Ranked | None = None) -> None:
         """Start with standard deviation `sigma`; `population` None is 4 + ⌊3 ln dim⌋."""
         from evotorch.distributions import ExpSeparableGaussian
 

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from methods._ranges import Count, Positive
 from methods.base import Descent, Evaluation, Schedule
 
 ALPHA, GAMMA = 0.602, 0.101  # the practically effective exponents, Spall 1998, eq. for a_k and c_k
@@ -28,9 +29,9 @@ class Spsa(Descent):
 
     def setup(
         self,
-        lr: float = 0.05,
-        step: float = 1.0,
-        pairs: int = 1,
+        lr: Positive = 0.05,
+        step: Positive = 1.0,
+        pairs: Count = 1,
         optimizer: Literal["plain", "adam"] = "plain",
         schedule: Schedule | None = None,
     ) -> None:

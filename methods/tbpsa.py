@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from methods._portfolio import Portfolio
+from methods._ranges import Count, Positive
 
 
 class Tbpsa(Portfolio):
@@ -12,7 +13,7 @@ class Tbpsa(Portfolio):
     population of 4·dim is limited to a twentieth of the budget: it would otherwise be random search in high dimension.
     """
 
-    def setup(self, sigma: float = 1.0, batch: int = 16) -> None:
+    def setup(self, sigma: Positive = 1.0, batch: Count = 16) -> None:
         """Sample with standard deviation `sigma`, adapted from there, `batch` candidates at a time."""
         from nevergrad.optimization.optimizerlib import ParametrizedTBPSA
 

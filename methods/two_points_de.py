@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from methods._portfolio import Portfolio
+from methods._ranges import Count, Positive
 
 
 class TwoPointsDe(Portfolio):
@@ -11,7 +12,7 @@ class TwoPointsDe(Portfolio):
     Source: Storn & Price 1997, two-point crossover after Holland 1975; library: Nevergrad.
     """
 
-    def setup(self, sigma: float = 1.0, batch: int = 15) -> None:
+    def setup(self, sigma: Positive = 1.0, batch: Count = 15) -> None:
         """Spread the first population with standard deviation `sigma`; half a population is in flight at once."""
         from nevergrad.optimization import registry
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from methods._natural_gradient import NaturalGradient
+from methods._ranges import Positive, Ranked
 from methods.base import Space
 
 FACTORS = 8  # A, A⁻¹, the gradient of M and the matrix exponential of it; beside them 3 d × d matrices per sample
@@ -29,7 +30,7 @@ class Xnes(NaturalGradient):
             return f"covariance updates need {need / 1e9:.1f} GB, limit {limit:g} GiB"
         return super().unsupported(space, **params)
 
-    def setup(self, sigma: float = 1.0, population: int | None = None, memory_gib: float = 4.0) -> None:
+    def setup(self, sigma: Positive = 1.0, population: Ranked | None = None, memory_gib: Positive = 4.0) -> None:
         """Start with covariance `sigma`² I; `population` None is 4 + ⌊3 ln dim⌋."""
         from evotorch.distributions import ExpGaussian
 

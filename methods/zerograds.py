@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 
 from methods._memory import GIB, free_gib
+from methods._ranges import Count, Octaves, Positive
 from methods._surrogates import Kind, build, layout, parameter_count
 from methods.base import Descent, Evaluation, Schedule, Space
 
@@ -55,22 +56,22 @@ class Zerograds(Descent):
 
     def setup(
         self,
-        lr: float = 0.03,
-        sigma: float = 1.0,
-        lr_phi: float | None = None,
-        batch: int = 2,
-        k_theta: int = 1,
-        k_phi: int = 3,
+        lr: Positive = 0.03,
+        sigma: Positive = 1.0,
+        lr_phi: Positive | None = None,
+        batch: Count = 2,
+        k_theta: Count = 1,
+        k_phi: Count = 3,
         order: Literal["released", "fit_first"] = "released",
         surrogate: Kind = "neural",
         smoothing: bool = True,
         locality: bool = True,
         antithetic: bool = True,
-        layers: int | None = None,
-        width: int | None = None,
-        frequencies: int | None = None,
-        scale: float | None = None,
-        memory_gib: float | None = None,
+        layers: Count | None = None,
+        width: Count | None = None,
+        frequencies: Octaves | None = None,
+        scale: Positive | None = None,
+        memory_gib: Positive | None = None,
         schedule: Schedule = "linear",
     ) -> None:
         """Spend 2·batch evaluations per iteration.

@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from benchmarks.harness.parameters import at_least
 from benchmarks.harness.problem import Problem
+from methods._ranges import Count
 
 HALF_WIDTH = 1.0
 DISTANCE = 3.0  # of the start from the well's middle, per coordinate
@@ -23,9 +23,8 @@ class Plateau(Problem):
     source = "ours: the smallest task on which the true gradient says nothing and the smoothed one everything"
     gradient = "exact"
 
-    def setup(self, dim: int = 2) -> None:
+    def setup(self, dim: Count = 2) -> None:
         """Dig one well per coordinate."""
-        at_least(1, "analytic.plateau", dim=dim)
         self.dim = dim
         self.reference = torch.zeros(dim, device=self.device)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from annotated_types import Ge, Le
 from torch import Tensor
 
-from benchmarks.harness.parameters import at_least
 from benchmarks.harness.problem import Problem
+from methods._ranges import Count
 
 
 class Quadratic(Problem):
@@ -20,9 +23,8 @@ class Quadratic(Problem):
     )
     gradient = "exact"
 
-    def setup(self, dim: int = 10, condition: float = 1000.0) -> None:
+    def setup(self, dim: Count = 10, condition: Annotated[float, Ge(1), Le(1e12)] = 1000.0) -> None:
         """Use `condition` as ratio of the largest to the smallest curvature."""
-        at_least(1, "analytic.quadratic", dim=dim, condition=condition)
         self.dim = dim
         self.curvature = torch.logspace(0, -torch.log10(torch.tensor(condition)).item(), dim, device=self.device)
         self.reference = torch.zeros(dim, device=self.device)

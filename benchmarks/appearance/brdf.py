@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Ge, Le
 from torch import Tensor
 
 from benchmarks.appearance import _analytic, _brdf_models, _merl_binary, _nbrdf, _patterns
@@ -13,8 +14,8 @@ from benchmarks.appearance._directions import cosines, draw, half_and_difference
 from benchmarks.appearance._sphere import Sphere
 from benchmarks.harness.errors import UsageError
 from benchmarks.harness.family import Family, split_members
-from benchmarks.harness.parameters import at_least
 from benchmarks.harness.seeds import derive
+from methods._ranges import Count
 from methods.meta.base import Batch
 
 CHECKED = 8192  # directions at which metrics compare
@@ -37,13 +38,13 @@ class Brdf(Family):
         self,
         members: Literal["analytic", "merl", "files"] = "analytic",
         folder: str | None = None,
-        train: int = 256,
-        validation: int = 16,
-        test: int = 32,
-        samples: int = 512,
-        pixels: int = 64,
+        train: Count = 256,
+        validation: Count = 16,
+        test: Count = 32,
+        samples: Count = 512,
+        pixels: Annotated[int, Ge(16), Le(65536)] = 64,
         model: Literal["nbrdf", "phong", "cook_torrance", "pca"] = "nbrdf",
-        components: int = 10,
+        components: Count = 10,
     ) -> None:
         """Split the materials into so many for each purpose.
 
@@ -56,8 +57,6 @@ class Brdf(Family):
             model: what is fitted; `pca` is a linear basis learned from the training members.
             components: of the basis, joint in colour, at most the training members less one.
         """
-        at_least(1, "appearance.brdf", samples=samples)
-        at_least(16, "appearance.brdf", pixels=pixels)
         self.samples, self.steps = samples, 10
         generator = torch.Generator().manual_seed(derive("appearance.brdf", "materials"))
         if (members == "files") != (folder is not None):

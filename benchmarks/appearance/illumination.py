@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Ge, Le
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -14,8 +15,8 @@ from benchmarks.appearance import _environments, _lat_long, _lit_scene, _radianc
 from benchmarks.appearance.brdf import dssim
 from benchmarks.harness.errors import UsageError
 from benchmarks.harness.family import Family, split_members
-from benchmarks.harness.parameters import at_least
 from benchmarks.harness.seeds import derive
+from methods._ranges import Count
 from methods.meta.base import Batch
 
 OWNER = "appearance.illumination"
@@ -42,12 +43,12 @@ class Illumination(Family):
         self,
         members: Literal["made", "area_lights", "folder"] = "made",
         folder: str = "",
-        train: int = 96,
-        validation: int = 12,
-        test: int = 24,
-        samples: int = 512,
-        height: int = 16,
-        pixels: int = 96,
+        train: Count = 96,
+        validation: Count = 12,
+        test: Count = 24,
+        samples: Count = 512,
+        height: Annotated[int, Ge(8), Le(65536)] = 16,
+        pixels: Annotated[int, Ge(32), Le(65536)] = 96,
     ) -> None:
         """Split the environment maps into so many for each purpose, and compute the transport of light.
 
@@ -59,9 +60,6 @@ class Illumination(Family):
             height: of the maps, in texels, even; they are twice as wide.
             pixels: width of the picture of the balls, even; it is half as high.
         """
-        at_least(1, OWNER, train=train, validation=validation, test=test, samples=samples)
-        at_least(8, OWNER, height=height)
-        at_least(32, OWNER, pixels=pixels)
         for name, value in (("height", height), ("pixels", pixels)):
             if value % 2:
                 raise UsageError(f"{OWNER}: parameter {name!r} is {value}, must be even")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from annotated_types import Ge, Le
 from torch import Tensor
 
 from benchmarks.appearance import _flash, _materials
@@ -13,6 +16,7 @@ from benchmarks.harness.errors import UsageError
 from benchmarks.harness.family import Family, split_members
 from benchmarks.harness.parameters import at_least
 from benchmarks.harness.seeds import derive
+from methods._ranges import Count
 from methods.meta.base import Batch
 
 OWNER = "appearance.svbrdf_nonstationary"
@@ -39,13 +43,13 @@ class SvbrdfNonstationary(Family):
         self,
         members: Members = "made",
         folder: str | None = None,
-        train: int = 128,
-        validation: int = 8,
-        test: int = 16,
-        samples: int = 4096,
-        pixels: int = 64,
-        channels: int = 8,
-        depth: int = 3,
+        train: Count = 128,
+        validation: Count = 8,
+        test: Count = 16,
+        samples: Count = 4096,
+        pixels: Count = 64,
+        channels: Count = 8,
+        depth: Annotated[int, Ge(1), Le(16)] = 3,
     ) -> None:
         """Split the materials into so many for each purpose.
 
@@ -59,7 +63,6 @@ class SvbrdfNonstationary(Family):
             channels: of the network at its finest level.
             depth: of the network, how many times it halves its grid.
         """
-        at_least(1, OWNER, samples=samples, channels=channels, depth=depth)
         self.decoder = Decoder(channels, depth)
         at_least(max(16, 2 * self.decoder.multiple), OWNER, pixels=pixels)
         if pixels % self.decoder.multiple:

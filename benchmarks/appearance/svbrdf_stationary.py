@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from annotated_types import Ge, Le
 from torch import Tensor
 
 from benchmarks.appearance import _flash, _materials
@@ -13,6 +16,7 @@ from benchmarks.harness.errors import UsageError
 from benchmarks.harness.family import Family, split_members
 from benchmarks.harness.parameters import at_least
 from benchmarks.harness.seeds import derive
+from methods._ranges import Count
 from methods.meta.base import Batch
 
 OWNER = "appearance.svbrdf_stationary"
@@ -44,15 +48,15 @@ class SvbrdfStationary(Family):
         self,
         members: Members = "made",
         folder: str | None = None,
-        train: int = 128,
-        validation: int = 8,
-        test: int = 16,
-        samples: int = 2,
-        pixels: int = 64,
-        crop: int = 32,
-        channels: int = 8,
-        depth: int = 3,
-        filters: int = 16,
+        train: Count = 128,
+        validation: Count = 8,
+        test: Count = 16,
+        samples: Count = 2,
+        pixels: Count = 64,
+        crop: Count = 32,
+        channels: Count = 8,
+        depth: Annotated[int, Ge(1), Le(16)] = 3,
+        filters: Count = 16,
     ) -> None:
         """Split the materials into so many for each purpose.
 
@@ -67,7 +71,6 @@ class SvbrdfStationary(Family):
             depth: of the network, how many times it halves its grid.
             filters: of the features, per scale.
         """
-        at_least(1, OWNER, samples=samples, channels=channels, depth=depth, filters=filters)
         self.decoder = Decoder(channels, depth)
         self.features = RandomFeatures(self.device, filters, SCALES)
         self.other_features = RandomFeatures(self.device, filters, SCALES, "metrics")

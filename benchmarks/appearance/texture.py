@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Ge, Le
 from torch import Tensor
 
 from benchmarks._data import fetch_folder
@@ -17,6 +18,7 @@ from benchmarks.harness.errors import UsageError
 from benchmarks.harness.family import Family, split_members
 from benchmarks.harness.parameters import at_least
 from benchmarks.harness.seeds import derive
+from methods._ranges import Count
 from methods.meta.base import Batch
 
 OWNER = "appearance.texture"
@@ -39,14 +41,14 @@ class Texture(Family):
         self,
         members: Literal["made", "real", "folder"] = "made",
         folder: str | None = None,
-        train: int = 64,
-        validation: int = 8,
-        test: int = 16,
-        samples: int = 1,
-        pixels: int = 64,
-        crop: int = 48,
-        channels: int = 8,
-        depth: int = 2,
+        train: Count = 64,
+        validation: Count = 8,
+        test: Count = 16,
+        samples: Count = 1,
+        pixels: Count = 64,
+        crop: Count = 48,
+        channels: Count = 8,
+        depth: Annotated[int, Ge(1), Le(16)] = 2,
         vgg: str | None = None,
     ) -> None:
         """Split the exemplars into so many for each purpose.
@@ -62,7 +64,6 @@ class Texture(Family):
             depth: how many times the network halves its grid.
             vgg: file of VGG19's weights (as torchvision provides them); without it, random filters.
         """
-        at_least(1, OWNER, samples=samples, channels=channels, depth=depth)
         if (members == "folder") != (folder is not None):
             raise UsageError(f"{OWNER}: parameter 'folder' goes with `members: folder`, got {members!r} and {folder!r}")
         self.net = UNet(channels, depth)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from annotated_types import Ge, Le
 from torch import Tensor
 
 from benchmarks.appearance import _path_space
@@ -10,8 +13,8 @@ from benchmarks.appearance._flow import Flow
 from benchmarks.appearance._path_space import DIM, luminance, radiance
 from benchmarks.appearance._sphere import srgb
 from benchmarks.harness.family import Family, split_members
-from benchmarks.harness.parameters import at_least
 from benchmarks.harness.seeds import derive
+from methods._ranges import Count
 from methods.meta.base import Batch
 
 OWNER = "appearance.transport"
@@ -41,14 +44,14 @@ class Transport(Family):
 
     def setup(
         self,
-        train: int = 64,
-        validation: int = 8,
-        test: int = 16,
-        samples: int = 512,
-        pixels: int = 48,
-        spp: int = 4,
-        bins: int = 6,
-        hidden: int = 20,
+        train: Count = 64,
+        validation: Count = 8,
+        test: Count = 16,
+        samples: Count = 512,
+        pixels: Annotated[int, Ge(8), Le(65536)] = 48,
+        spp: Count = 4,
+        bins: Annotated[int, Ge(2), Le(65536)] = 6,
+        hidden: Count = 20,
     ) -> None:
         """Split the rooms into so many for each purpose.
 
@@ -59,9 +62,6 @@ class Transport(Family):
             bins: of the splines.
             hidden: units of both hidden layers of each network; 20 with 6 bins make 10 902 weights.
         """
-        at_least(1, OWNER, samples=samples, spp=spp, hidden=hidden)
-        at_least(2, OWNER, bins=bins)
-        at_least(8, OWNER, pixels=pixels)
         self.samples, self.steps, self.pixels, self.spp = samples, 10, pixels, spp
         self.flow = Flow(DIM, LAYERS, bins, hidden)
         self.n_weights = self.flow.n_weights

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import numpy as np
 import torch
+from annotated_types import Ge, Le
 from PIL import Image, ImageDraw
 from scipy.interpolate import BSpline
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from benchmarks.harness.parameters import at_least
 from benchmarks.harness.problem import Problem
 
 CONTROL = 32  # control points along a side
@@ -41,10 +42,10 @@ class HeightField(Problem):
     )
     has_picture = True
 
-    def setup(self, photons: int = 128, pixels: int = 64) -> None:
+    def setup(
+        self, photons: Annotated[int, Ge(1), Le(65536)] = 128, pixels: Annotated[int, Ge(2), Le(65536)] = 64
+    ) -> None:
         """Trace photons² photons onto pixels² pixels; the paper uses 512 for both."""
-        at_least(1, "caustics.height_field", photons=photons)
-        at_least(2, "caustics.height_field", pixels=pixels)
         self.dim = CONTROL**2
         self.pixels = pixels
         position = (np.arange(photons) + 0.5) / photons

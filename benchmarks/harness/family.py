@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.harness.errors import UsageError
+from benchmarks.harness.parameters import check
 from benchmarks.harness.seeds import derive
 from methods.meta.base import Batch
 
@@ -43,7 +44,7 @@ class Family(ABC):
 
     def __init__(self, device: str = "cpu", **params: Any) -> None:
         self.device = torch.device(device)
-        self.setup(**params)
+        self.setup(**check(type(self).setup, params, type(self).__module__.removeprefix("benchmarks.")))
 
     @property
     def training_members(self) -> Tensor:

@@ -1,61 +1,205 @@
-"""The parameters of a task or method are the keyword arguments of its `setup`: names, defaults and types."""
+"""The parameters of a task or method are the keyword arguments of its `setup`: names, defaults, types and ranges."""
 
 from __future__ import annotations
 
 import inspect
+import math
+import operator
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from benchmarks.harness.errors import UsageError, unknown
+import annotated_types
+
+from benchmarks.harness.errors import UsageError, shown, unknown
+
+Setup = Callable[..., None] | inspect.Signature  # the latter where the source was read instead of imported
+
+BOUNDS = {  # kind of bound → what a value has to be, in words and in numbers
+    annotated_types.Gt: ("more than {}", operator.gt, "gt"),
+    annotated_types.Ge: ("at least {}", operator.ge, "ge"),
+    annotated_types.Lt: ("less than {}", operator.lt, "lt"),
+    annotated_types.Le: ("at most {}", operator.le, "le"),
+}
 
 
-def defaults(setup: Callable[..., None]) -> dict[str, Any]:
+def parameters(setup: Setup) -> list[inspect.Parameter]:
+    """Return the parameters, `self` left out, with their annotations resolved."""
+    if isinstance(setup, inspect.Signature):
+        return list(setup.parameters.values())
+    hints = typing.get_type_hints(setup, include_extras=True)
+    found = list(inspect.signature(setup).parameters.values())[1:]
+    return [parameter.replace(annotation=hints.get(parameter.name, object)) for parameter in found]
+
+
+def defaults(setup: Setup) -> dict[str, Any]:
     """Return parameter → default value."""
-    parameters = list(inspect.signature(setup).parameters.values())[1:]
-    return {parameter.name: parameter.default for parameter in parameters}
+    return {parameter.name: parameter.default for parameter in parameters(setup)}
 
 
-def check(setup: Callable[..., None], given: Mapping[str, Any], owner: str) -> dict[str, Any]:
+def check(setup: Setup, given: Mapping[str, Any], owner: str) -> dict[str, Any]:
     """Return defaults overlaid with `given`.
 
     Raises:
-        UsageError: for an unknown name or a value of the wrong type; names owner, key and the nearest valid one.
+        UsageError: for an unknown name, or a value of the wrong type or out of range; names owner, key and the way out.
     """
-    known = defaults(setup)
-    hints = typing.get_type_hints(setup)
+    known = {parameter.name: parameter for parameter in parameters(setup)}
     for key, value in given.items():
         if key not in known:
             raise unknown(f"parameter of {owner}:", key, known)
-        if not _fits(value, hints[key]):
-            expected = str(hints[key]).replace("typing.", "").removeprefix("<class '").removesuffix("'>")
-            raise UsageError(f"{owner}: parameter {key!r} is {value!r}, expected {expected}")
-    missing = [key for key, value in known.items() if value is inspect.Parameter.empty and key not in given]
+        wrong = complaint(value, known[key].annotation)
+        if wrong:
+            raise UsageError(f"{owner}: parameter {key!r} is {shown(value)}, {wrong}")
+    missing = [key for key, item in known.items() if item.default is inspect.Parameter.empty and key not in given]
     if missing:
         raise UsageError(f"{owner}: parameter {missing[0]!r} has no default, give it a value")
-    return {**known, **given}
+    return {**defaults(setup), **given}
+
+
+def listing(setup: Setup) -> str:
+    """Return one line per parameter: name, default, and what it may be."""
+    rows = [(item.name, "" if item.default is item.empty else repr(item.default), item) for item in parameters(setup)]
+    first, second = (max((len(row[column]) for row in rows), default=0) for column in (0, 1))
+    lines = (f"{name:<{first}}  {default:<{second}}  {allowed(item.annotation)}" for name, default, item in rows)
+    return "\n".join(lines) or "none"
 
 
 def at_least(lowest: float, owner: str, **given: float) -> None:
-    """Raise UsageError, naming owner and key, for a given value below `lowest` (or NaN)."""
+    """Raise UsageError, naming owner and key, for a given value below `lowest` (or NaN).
+
+    For bounds that depend on other parameters; all others are annotations.
+    """
     for key, value in given.items():
         if not value >= lowest:
             raise UsageError(f"{owner}: parameter {key!r} is {value!r}, must be at least {lowest}")
 
 
-def _fits(value: Any, hint: Any) -> bool:
-    origin = typing.get_origin(hint)
+def complaint(value: Any, hint: Any) -> str | None:
+    """Return what is wrong with a value, to follow upon its name, or None where it fits."""
+    kind, bounds = _parts(hint)
+    if not _fits_type(value, kind):
+        return f"expected {allowed(hint)}{_way_out(value, kind)}"
+    options = _options(kind)
+    if len(options) > 1:
+        words = [complaint(value, option) for option in options if _fits_type(value, _parts(option)[0])]
+        return None if None in words else words[0]
+    if isinstance(value, int | float) and not isinstance(value, bool) and not _finite(value):
+        return f"must be a finite number: {allowed(hint)}"
+    for bound in bounds:
+        if isinstance(bound, annotated_types.MinLen):
+            if len(value) < bound.min_length:
+                return "must not be empty"
+            continue
+        words, holds, end = BOUNDS[type(bound)]
+        if not holds(value, getattr(bound, end)):
+            return f"must be {words.format(_number(getattr(bound, end)))}"
+    inside = next((wrong for item, part in _inside(value, kind) if (wrong := complaint(item, part))), None)
+    return f"one of which {inside}" if inside else None
+
+
+def allowed(hint: Any) -> str:
+    """Return in words what a parameter with this annotation may be."""
+    kind, bounds = _parts(hint)
+    options = _options(kind)
+    if len(options) > 1:
+        return " or ".join(map(allowed, options))
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Literal:
-        return value in typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, option) for option in typing.get_args(hint))
-    if hint is float:
+        return " or ".join(map(repr, arguments))
+    if kind in (None, types.NoneType):
+        return "null"
+    if kind in (Any, object, inspect.Parameter.empty):
+        return "anything"
+    word = {dict: "mapping", Mapping: "mapping"}.get(origin or kind)
+    if word is None:
+        word = kind.__name__ if origin is None else "list of " + allowed(arguments[0])
+    ranges = [
+        BOUNDS[type(bound)][0].format(_number(getattr(bound, BOUNDS[type(bound)][2])))
+        for bound in bounds
+        if type(bound) in BOUNDS
+    ]
+    return ", ".join([word, *ranges])
+
+
+def _parts(hint: Any) -> tuple[Any, list[Any]]:
+    """Return the type and the bounds of an annotation."""
+    if typing.get_origin(hint) is not typing.Annotated:
+        return hint, []
+    kind, *metadata = typing.get_args(hint)
+    return kind, list(_single(metadata))
+
+
+def _single(metadata: Iterable[Any]) -> Iterator[Any]:
+    for item in metadata:
+        if isinstance(item, annotated_types.GroupedMetadata):
+            yield from item
+        else:
+            yield item
+
+
+def _options(kind: Any) -> tuple[Any, ...]:
+    return typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return True
+
+
+def _fits_type(value: Any, kind: Any) -> bool:
+    options = _options(kind)
+    if len(options) > 1:
+        return any(_fits_type(value, _parts(option)[0]) for option in options)
+    origin = typing.get_origin(kind) or kind
+    if origin is typing.Literal:
+        return any(type(value) is type(option) and value == option for option in typing.get_args(kind))
+    if origin is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int:
+    if origin is int:
         return isinstance(value, int) and not isinstance(value, bool)
-    if hint is None or hint is type(None):
+    if origin in (None, types.NoneType):
         return value is None
-    if origin in (tuple, list):
+    if _is_list(origin):
         return isinstance(value, tuple | list)
-    return isinstance(value, hint) if isinstance(hint, type) else True
+    return isinstance(value, origin) if isinstance(origin, type) else True
+
+
+def _is_list(origin: Any) -> bool:
+    return isinstance(origin, type) and origin is not str and issubclass(origin, typing.Sequence)
+
+
+def _inside(value: Any, kind: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield the items of a list or mapping, each with its annotation."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if not arguments or origin is typing.Literal:
+        return
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from zip((key, item), arguments, strict=False)
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield item, arguments[0]
+
+
+def _way_out(value: Any, kind: Any) -> str:
+    """Return a hint for text that was meant as a number: YAML 1.1 reads 1e-3 as text."""
+    if not isinstance(value, str) or not any(_parts(option)[0] in (int, float) for option in _options(kind)):
+        return ""
+    try:
+        number = float(value)
+    except ValueError:
+        return ""
+    if value.strip().lower().lstrip("+-") in ("nan", "inf", "infinity"):
+        return ""
+    mantissa, power, exponent = value.strip().lower().partition("e")
+    if power and not exponent.startswith(("+", "-")):
+        exponent = f"+{exponent}"
+    better = f"{mantissa if '.' in mantissa else mantissa + '.0'}e{exponent}" if power else repr(number)
+    return f" (YAML takes {value!r} as text: write {better} without quotes)"

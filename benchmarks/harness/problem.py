@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from benchmarks.harness.parameters import check
 from methods.base import Space
 
 Gradient = Callable[[Tensor, int], tuple[Tensor, Tensor]]  # (n, dim), seed → losses (n,), gradients (n, dim)
@@ -37,7 +38,7 @@ class Problem(ABC):
 
     def __init__(self, device: str = "cpu", **params: Any) -> None:
         self.device = torch.device(device)
-        self.setup(**params)
+        self.setup(**check(type(self).setup, params, type(self).__module__.removeprefix("benchmarks.")))
         if self.dim < 1:
             raise ValueError(f"{type(self).__name__}: dim is {self.dim}, must be positive")
 

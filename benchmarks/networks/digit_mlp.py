@@ -12,6 +12,7 @@ from torch.nn.functional import leaky_relu
 
 from benchmarks.harness.errors import UsageError
 from benchmarks.harness.problem import Problem
+from methods._ranges import AnyCount
 
 SIZES = (256, 32, 32, 784)
 STEP = 0.025  # z = 1.0 in weights, the paper's σ
@@ -34,7 +35,7 @@ class DigitMlp(Problem):
     gradient = "exact"
     has_picture = True
 
-    def setup(self, digits: Literal["scikit-learn", "mnist"] = "scikit-learn", index: int = 3) -> None:
+    def setup(self, digits: Literal["scikit-learn", "mnist"] = "scikit-learn", index: AnyCount = 3) -> None:
         """Paint number `index` of the data set."""
         if not 0 <= index < COUNT[digits]:
             raise UsageError(f"networks.digit_mlp: index is {index}, must lie in 0 … {COUNT[digits] - 1} for {digits}")

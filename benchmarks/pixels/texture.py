@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from annotated_types import Ge, Le
 from skimage import data, transform
 from torch import Tensor
 
-from benchmarks.harness.parameters import at_least
 from benchmarks.harness.problem import Problem
 
 STEP = 0.025  # z = 1.0 in pixel values, the paper's σ
@@ -29,9 +31,8 @@ class Texture(Problem):
     gradient = "exact"
     has_picture = True
 
-    def setup(self, size: int = 256) -> None:
+    def setup(self, size: Annotated[int, Ge(1), Le(65536)] = 256) -> None:
         """Use size² pixels: 32, 64, 128, 256, 288 give 3,072 … 248,832 dimensions."""
-        at_least(1, "pixels.texture", size=size)
         self.dim = 3 * size**2
         self.size = size
         photograph = data.chelsea()[:, 75:375] / 255.0  # (300, 300, 3), the face

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from annotated_types import Ge, Le
 from torch import Tensor
 
 from benchmarks.harness.errors import UsageError
-from benchmarks.harness.parameters import at_least
 from benchmarks.harness.problem import Problem
+from methods._ranges import Count
 
 HALF = 0.1  # half size of a square, in cells
 OCCLUDER_HALF = 0.18  # leaves a margin of more than one σ around the hidden square
@@ -41,7 +42,12 @@ class Square(Problem):
     gradient = "exact"
     has_picture = True
 
-    def setup(self, case: Literal["apart", "overlap", "occluded"] = "apart", squares: int = 1, size: int = 64) -> None:
+    def setup(
+        self,
+        case: Literal["apart", "overlap", "occluded"] = "apart",
+        squares: Count = 1,
+        size: Annotated[int, Ge(16), Le(65536)] = 64,
+    ) -> None:
         """Start each square beside its target, overlapping it, or hidden below an occluder at the same place.
 
         Args:
@@ -49,7 +55,6 @@ class Square(Problem):
             squares: Their number k; the task has 2k dimensions.
             size: Pixels along a side; 256 in the paper.
         """
-        at_least(1, "raster.square", squares=squares)
         grid = math.ceil(math.sqrt(squares))
         if size < 16 * grid:
             raise UsageError(f"raster.square: size {size} is too coarse for {squares} squares, use {16 * grid} or more")

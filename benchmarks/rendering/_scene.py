@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from benchmarks.harness.errors import UsageError
-from benchmarks.harness.parameters import at_least
 from benchmarks.harness.problem import Gradient, Problem
 from benchmarks.rendering._mitsuba import backend
 from benchmarks.rendering._shapes import Vector
@@ -80,8 +79,6 @@ class Scene(Problem):
             comparison: Squared error, or its unbiased estimate from two half pictures.
         """
         owner = f"rendering.{type(self).__module__.rsplit('.', 1)[-1]}"
-        at_least(4, owner, width=width, height=height)
-        at_least(1, owner, spp=spp)
         if comparison == "unbiased" and (random_numbers == "common" or spp % 2):
             raise UsageError(
                 f"{owner}: comparison 'unbiased' multiplies two independent renders: "

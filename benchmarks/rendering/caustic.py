@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 
 from benchmarks.rendering import _shapes as shapes
 from benchmarks.rendering._scene import Comparison, RandomNumbers, Scene
+from methods._ranges import Count, Pixels
 
 IOR = 1.504
 STEP = 0.5  # scene units: z = 1.0
@@ -51,9 +52,9 @@ class Caustic(Scene):
 
     def setup(
         self,
-        width: int = 32,
-        height: int = 24,
-        spp: int = 8,
+        width: Pixels = 32,
+        height: Pixels = 24,
+        spp: Count = 8,
         random_numbers: RandomNumbers = "common",
         comparison: Comparison = "mse",
     ) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from benchmarks.rendering import _shapes as shapes
 from benchmarks.rendering._scene import Comparison, RandomNumbers, Scene
 from benchmarks.rendering._soft_raster import Surface
+from methods._ranges import Count, Pixels
 
 SIGMA = math.radians(60)  # z = 1.0
 TARGET = math.radians(-30)  # the handle is on the viewer's side; 0 is towards the right of the picture
@@ -40,9 +41,9 @@ class Cup(Scene):
 
     def setup(
         self,
-        width: int = 32,
-        height: int = 24,
-        spp: int = 16,
+        width: Pixels = 32,
+        height: Pixels = 24,
+        spp: Count = 16,
         random_numbers: RandomNumbers = "common",
         comparison: Comparison = "mse",
     ) -> None:

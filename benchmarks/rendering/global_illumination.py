@@ -10,6 +10,7 @@ from torch import Tensor
 
 from benchmarks.rendering import _shapes as shapes
 from benchmarks.rendering._scene import Comparison, RandomNumbers, Scene
+from methods._ranges import Count, Pixels
 
 LIGHT_STEP, COLOR_STEP, TURN_STEP = 0.3, 0.2, math.radians(30)  # z = 1.0
 LIGHT_HALF, LIGHT_HEIGHT = 0.25, 1.98  # the room is 2 × 2 × 2, from -1 to 1, its floor at 0
@@ -39,9 +40,9 @@ class GlobalIllumination(Scene):
 
     def setup(
         self,
-        width: int = 32,
-        height: int = 24,
-        spp: int = 8,
+        width: Pixels = 32,
+        height: Pixels = 24,
+        spp: Count = 8,
         random_numbers: RandomNumbers = "common",
         comparison: Comparison = "mse",
     ) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from benchmarks.rendering import _shapes as shapes
 from benchmarks.rendering._scene import Comparison, RandomNumbers, Scene
 from benchmarks.rendering._soft_raster import Surface
+from methods._ranges import Count, Pixels
 
 RADIUS = 0.75  # of both spheres
 STEP = 0.75  # scene units: z = 1.0
@@ -35,9 +36,9 @@ class Occlusion(Scene):
 
     def setup(
         self,
-        width: int = 32,
-        height: int = 24,
-        spp: int = 16,
+        width: Pixels = 32,
+        height: Pixels = 24,
+        spp: Count = 16,
         random_numbers: RandomNumbers = "common",
         comparison: Comparison = "mse",
     ) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from benchmarks.rendering import _shapes as shapes
 from benchmarks.rendering._scene import Comparison, RandomNumbers, Scene
+from methods._ranges import Count, Pixels
 
 SIGMA = torch.tensor([1.0, 1.0, math.radians(60)])  # x, z and angle of z = 1.0: nearly the object's size of 1.2
 OBJECTS = {  # reflectances
@@ -54,9 +55,9 @@ class Poses(Scene):
 
     def setup(
         self,
-        width: int = 32,
-        height: int = 24,
-        spp: int = 8,
+        width: Pixels = 32,
+        height: Pixels = 24,
+        spp: Count = 8,
         random_numbers: RandomNumbers = "common",
         comparison: Comparison = "mse",
     ) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from benchmarks.rendering import _shapes as shapes
 from benchmarks.rendering._scene import Comparison, RandomNumbers, Scene
+from methods._ranges import Count, Pixels
 
 STEP = 0.5  # scene units, the paper's σ: z = 1.0
 START, TARGET = (-0.5, 2.5), (-1.5, 1.0)  # (y, z) of the sphere's centre
@@ -35,9 +36,9 @@ class Shadows(Scene):
 
     def setup(
         self,
-        width: int = 32,
-        height: int = 24,
-        spp: int = 16,
+        width: Pixels = 32,
+        height: Pixels = 24,
+        spp: Count = 16,
         random_numbers: RandomNumbers = "common",
         comparison: Comparison = "mse",
     ) -> None:

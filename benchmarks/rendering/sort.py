@@ -12,6 +12,7 @@ from benchmarks.harness.errors import UsageError
 from benchmarks.rendering import _losses
 from benchmarks.rendering import _shapes as shapes
 from benchmarks.rendering._scene import Comparison, RandomNumbers, Scene
+from methods._ranges import Count, Pixels
 
 SIGMA = 1.0  # scene units: z = 1.0 is the edge of a cube
 EACH = 15  # cubes of one colour
@@ -69,9 +70,9 @@ class Sort(Scene):
 
     def setup(
         self,
-        width: int = 48,
-        height: int = 36,
-        spp: int = 8,
+        width: Pixels = 48,
+        height: Pixels = 36,
+        spp: Count = 8,
         random_numbers: RandomNumbers = "common",
         comparison: Comparison = "mse",
         loss: Literal["mse", "pyramid", "transport"] = "transport",

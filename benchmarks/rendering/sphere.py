@@ -10,6 +10,7 @@ from torch import Tensor
 from benchmarks.rendering import _shapes as shapes
 from benchmarks.rendering._scene import Comparison, RandomNumbers, Scene
 from benchmarks.rendering._soft_raster import Surface
+from methods._ranges import Count, Pixels
 
 Case = Literal["overlap", "apart", "occluded"]
 STEP = 0.3  # scene units: z = 1.0
@@ -43,9 +44,9 @@ class Sphere(Scene):
     def setup(
         self,
         case: Case = "apart",
-        width: int = 48,
-        height: int = 24,
-        spp: int = 16,
+        width: Pixels = 48,
+        height: Pixels = 24,
+        spp: Count = 16,
         random_numbers: RandomNumbers = "common",
         comparison: Comparison = "mse",
     ) -> None:

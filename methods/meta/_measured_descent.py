@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from methods._ranges import Count, Positive
 from methods.meta._descent import MetaDescent
 from methods.meta.base import Batch, Tasks, Update, draw_members
 
@@ -33,13 +34,13 @@ class MeasuredDescent(MetaDescent):
 
     def setup(
         self,
-        n: int = 8,
+        n: Count = 8,
         directions: bool = True,
-        inner_rate: float = 0.1,
-        inner_steps: int = 20,
-        tasks_per_step: int = 8,
-        outer_rate: float = 5e-3,
-        direction_rate: float = 0.08,
+        inner_rate: Positive = 0.1,
+        inner_steps: Count = 20,
+        tasks_per_step: Count = 8,
+        outer_rate: Positive = 5e-3,
+        direction_rate: Positive = 0.08,
     ) -> None:
         """See `MetaDescent.describe` for the others.
 

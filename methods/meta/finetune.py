@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from methods._ranges import Count, Positive
 from methods.meta._adam import adam
 from methods.meta.base import Update
 from methods.meta.general import General
@@ -16,11 +17,11 @@ class Finetune(General):
 
     def setup(
         self,
-        lr: float = 0.01,
+        lr: Positive = 0.01,
         decay: bool = False,
-        tasks_per_step: int = 4,
-        steps_per_task: int | None = None,
-        outer_rate: float = 5e-3,
+        tasks_per_step: Count = 4,
+        steps_per_task: Count | None = None,
+        outer_rate: Positive = 5e-3,
     ) -> None:
         """Adapt with step size `lr`, with `decay` falling linearly to zero over the steps; train as `General` does."""
         super().setup(tasks_per_step, steps_per_task, outer_rate)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from methods._ranges import Count, Positive
 from methods.meta.base import Learner, Tasks, Update, draw_members
 
 
@@ -19,7 +20,9 @@ class General(Learner):
     role = "rival"
     grid = {"outer_rate": (5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2)}
 
-    def setup(self, tasks_per_step: int = 4, steps_per_task: int | None = None, outer_rate: float = 5e-3) -> None:
+    def setup(
+        self, tasks_per_step: Count = 4, steps_per_task: Count | None = None, outer_rate: Positive = 5e-3
+    ) -> None:
         """Each outer step sees `tasks_per_step` members with `steps_per_task` batches each: by default MAML's."""
         self.tasks_per_step = tasks_per_step
         self.steps_per_task = steps_per_task

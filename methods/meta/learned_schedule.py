@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from methods._ranges import Count, Positive
 from methods.meta._descent import MetaDescent
 from methods.meta.base import Tasks, Update, draw_members, split
 
@@ -32,10 +33,10 @@ class LearnedSchedule(MetaDescent):
 
     def setup(
         self,
-        inner_rate: float = 0.003,
-        inner_steps: int | None = None,
-        tasks_per_step: int = 4,
-        outer_rate: float = 5e-3,
+        inner_rate: Positive = 0.003,
+        inner_steps: Count | None = None,
+        tasks_per_step: Count = 4,
+        outer_rate: Positive = 5e-3,
     ) -> None:
         """See `MetaDescent.describe` for the parameters; start and schedule are both learned.
 

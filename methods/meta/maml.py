@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from methods._ranges import Count, Positive
 from methods.meta._descent import Learn, MetaDescent
 
 
@@ -16,10 +17,10 @@ class Maml(MetaDescent):
     def setup(
         self,
         learn: Learn = "both",
-        inner_rate: float = 0.1,
-        inner_steps: int | None = None,
-        tasks_per_step: int = 4,
-        outer_rate: float = 5e-3,
+        inner_rate: Positive = 0.1,
+        inner_steps: Count | None = None,
+        tasks_per_step: Count = 4,
+        outer_rate: Positive = 5e-3,
     ) -> None:
         """See `MetaDescent.describe` for the parameters."""
         self.describe(learn, inner_rate, inner_steps, tasks_per_step, outer_rate)

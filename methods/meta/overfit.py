@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from methods._ranges import Positive
 from methods.meta._adam import adam
 from methods.meta.base import Learner, Tasks, Update
 
@@ -19,7 +20,7 @@ class Overfit(Learner):
     grid = {"lr": (1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2)}
     trains = False
 
-    def setup(self, lr: float = 0.01, decay: bool = False) -> None:
+    def setup(self, lr: Positive = 0.01, decay: bool = False) -> None:
         """Adapt with step size `lr`, with `decay` falling linearly to zero over the steps."""
         self.lr = lr
         self.decay = decay

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from methods._ranges import Positive
 from methods.meta.base import Update
 from methods.meta.overfit import Overfit
 
@@ -13,7 +14,7 @@ class RandomInit(Overfit):
 
     grid = {"inner_rate": (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)}
 
-    def setup(self, inner_rate: float = 0.1) -> None:
+    def setup(self, inner_rate: Positive = 0.1) -> None:
         """Every weight has the step size `inner_rate`."""
         self.inner_rate = inner_rate
 

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.harness.errors import UsageError
+from methods._ranges import Count
 from workflow.figures import _panels as panels
 from workflow.figures.style import look, main_methods
 from workflow.figures.tables import Tables, choose
@@ -25,7 +26,7 @@ class Options:
 
     tasks: list[str] | None = None
     methods: list[str] | None = None
-    edges: list[int] | None = None
+    edges: list[Count] | None = None
 
 
 def draw(tables: Tables, options: Options) -> Figure:

@@ -12,6 +12,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from methods._ranges import Positive
 from workflow.figures import _panels as panels
 from workflow.figures import _scenes as scenes
 from workflow.figures.style import look
@@ -29,8 +30,8 @@ class Options:
 
     tasks: list[str] | None = None
     methods: list[str] | None = None
-    sigma: float = 1.0
-    sigmas: list[float] | None = None
+    sigma: Positive = 1.0
+    sigmas: list[Positive] | None = None
 
 
 def draw(tables: Tables, options: Options) -> Figure:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
+from methods._ranges import Count
 from workflow.figures import _appearance as appearance
 from workflow.figures import _panels as panels
 from workflow.figures.style import look
@@ -22,7 +23,7 @@ class Options:
 
     families: list[str] | None = None
     learners: list[str] | None = None
-    members: int = 2
+    members: Count = 2
 
 
 def draw(tables: Tables, options: Options) -> Figure:

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from methods._ranges import AnyCount, Positive
 from workflow.figures import _panels as panels
 from workflow.figures import _scenes as scenes
 from workflow.figures.gallery import draw_picture
@@ -28,8 +29,8 @@ class Options:
 
     tasks: list[str] | None = None
     methods: list[str] | None = None
-    seed: int = 0
-    sigmas: list[float] | None = None
+    seed: AnyCount = 0
+    sigmas: list[Positive] | None = None
 
 
 def draw(tables: Tables, options: Options) -> Figure:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.harness.errors import UsageError
+from methods._ranges import AnyCount
 from workflow.figures import _panels as panels
 from workflow.figures.style import look
 from workflow.figures.tables import Tables
@@ -21,7 +22,7 @@ KINDS = ("loss", "smoothed", "sample", "surrogate", "theta")
 class Options:
     """`iterations` to show, of those stored; all by default."""
 
-    iterations: list[int] | None = None
+    iterations: list[AnyCount] | None = None
 
 
 def draw(tables: Tables, options: Options) -> Figure:
