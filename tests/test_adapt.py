@@ -15,7 +15,7 @@ from benchmarks.harness import meta_train, meta_tune
 from benchmarks.harness.adapt import ADAPTATION, MODELS, PICTURES, adapt_all, checkpoints
 from benchmarks.harness.errors import UsageError
 from benchmarks.harness.meta_cell import MetaCell
-from benchmarks.harness.meta_train import train_all
+from benchmarks.harness.meta_train import CARDS, train_all
 from benchmarks.harness.registry import learner_class, learner_names
 from benchmarks.harness.seeds import TUNING_REPLICATES
 from benchmarks.harness.trained import load_trained, read_trained
@@ -76,7 +76,7 @@ def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(tmp_path, 
     states = [read_trained(tmp_path / folder / "replicate_0.pt")[1]["learned"] for folder in ("whole", "killed")]
     for name, value in states[0].items():
         torch.testing.assert_close(states[1][name], value, rtol=0, atol=0)
-    assert len(calls) == json.loads((tmp_path / "whole" / "replicate_0.json").read_text())["train_steps"]
+    assert len(calls) == json.loads((tmp_path / "whole" / CARDS).read_text())["cards"][0]["train_steps"]
 
 
 def test_what_is_finished_is_not_trained_again(trained, monkeypatch):

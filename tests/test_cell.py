@@ -72,7 +72,7 @@ def test_finished_replicates_are_kept_and_damaged_ones_computed_again(folder, ca
     (folder / "runs.parquet").unlink()
     run_cell(CELL, folder)
     said = capsys.readouterr().out
-    assert "replicate_1.json: damaged" in said
+    assert "replicate_1.json is damaged" in said
     assert "replicate 0:" not in said, "replicate 0 was finished"
     pd.testing.assert_frame_equal(numbers(folder), whole)
 

@@ -11,6 +11,7 @@ from tables_by_hand import make_tuning
 from benchmarks.harness.calibrate import calibrate
 from benchmarks.harness.cell import run_cell
 from benchmarks.harness.errors import UsageError
+from benchmarks.harness.kept import write_table
 from workflow.suite import load_suite
 from workflow.tables.__main__ import make_tables as make_all
 from workflow.tables.__main__ import read_grid, write
@@ -115,7 +116,7 @@ def test_tuning_tables_from_files(tmp_path, capsys):
         folder = tmp_path / "tuning" / "t" / method
         folder.mkdir(parents=True)
         runs = make_tuning({(0.1, 1.0): losses, (0.2, 1.0): losses}, method=method)
-        runs.to_parquet(folder / "grid.parquet")
+        write_table(folder / "grid.parquet", runs)
     combine(tmp_path)
     best = pd.read_csv(tmp_path / "tuning" / "best.csv")
     assert best.values.tolist() == [["t", "m", "lr", 0.1], ["t", "m", "sigma", 1.0]]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness.cell import entry, limit_threads, open_device
 from benchmarks.harness.errors import UsageError, unknown
+from benchmarks.harness.kept import read_json, write_json, write_table
 from benchmarks.harness.parameters import at_least, check
 from benchmarks.harness.seeds import derive
 from benchmarks.harness.sources import fingerprint, sources

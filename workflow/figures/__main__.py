@@ -19,9 +19,11 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
+from benchmarks.harness.cell import entry
 from benchmarks.harness.errors import UsageError
+from benchmarks.harness.kept import write_json
 from benchmarks.harness.parameters import check
-from benchmarks.harness.store import atomic, write_json
+from benchmarks.harness.store import atomic
 from workflow.figures import _panels as panels
 from workflow.figures import figure, names
 from workflow.figures.style import DPI, use_style
@@ -123,7 +125,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     matplotlib.use("agg")
-    try:
-        main()
-    except UsageError as error:
-        sys.exit(f"error: {error}")
+    entry(main)

@@ -5,7 +5,8 @@ rule meta_train:
     input:
         sources=sources_of_training,
     output:
-        f"{FOLDER}/models/{{family}}/{{learner}}/cards.json",
+        cards=f"{FOLDER}/models/{{family}}/{{learner}}/cards.json",
+        trained=TRAINED,
     log:
         f"{FOLDER}/logs/train/{{family}}/{{learner}}.log",
     conda:
@@ -17,7 +18,7 @@ rule meta_train:
         gpu=int(SUITE.device != "cpu"),
     params:
         spec=training_spec,
-        out=subpath(output[0], parent=True),
+        out=subpath(output.cards, parent=True),
     shell:
         logged("python -m benchmarks.harness.meta_train --spec {params.spec:q} --out {params.out:q}")
 
@@ -25,6 +26,7 @@ rule meta_train:
 rule meta_adapt:
     input:
         cards=f"{FOLDER}/models/{{family}}/{{learner}}/cards.json",
+        trained=TRAINED,
         sources=sources_of_adaptation,
     output:
         models=f"{FOLDER}/adaptation/{{family}}/{{learner}}/models.parquet",

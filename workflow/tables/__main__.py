@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from benchmarks.harness.cell import entry
 from benchmarks.harness.errors import UsageError
+from benchmarks.harness.kept import write_pictures, write_table
 from benchmarks.harness.registry import method_class
 from benchmarks.harness.store import atomic
 from workflow.suite import Suite, load_suite
@@ -114,14 +114,13 @@ def read_grid(tuned: Path | None) -> pd.DataFrame | None:
 def write(tables: dict[str, pd.DataFrame | Pictures], folder: Path) -> None:
     """Write every table whole or not at all."""
     for name, table in tables.items():
-        with atomic(folder / name) as part:
-            if isinstance(table, dict):
-                with part.open("wb") as file:
-                    np.savez_compressed(file, **table)
-            elif name.endswith(".csv"):
+        if isinstance(table, dict):
+            write_pictures(folder / name, table)
+        elif name.endswith(".csv"):
+            with atomic(folder / name) as part:
                 table.to_csv(part, index=False)
-            else:
-                table.to_parquet(part, index=False)
+        else:
+            write_table(folder / name, table)
 
 
 def main() -> None:

@@ -21,8 +21,8 @@ import pandas as pd
 import torch
 
 from benchmarks.harness.cell import entry, limit_threads, open_device
+from benchmarks.harness.kept import write_table
 from benchmarks.harness.parameters import check
-from benchmarks.harness.store import atomic
 from benchmarks.raster.square import Square
 from workflow.suite import load_suite
 
@@ -87,8 +87,7 @@ def main() -> None:
     parser.add_argument("--out", required=True, type=Path, help="landscape.parquet")
     arguments = parser.parse_args()
     table = make_landscape(arguments.config)
-    with atomic(arguments.out) as part:
-        table.to_parquet(part, index=False)
+    write_table(arguments.out, table)
 
 
 if __name__ == "__main__":

@@ -10,19 +10,19 @@ import numpy as np
 from benchmarks.harness import calibrate, cell
 from benchmarks.harness.cell import Cell
 from benchmarks.harness.errors import UsageError
+from benchmarks.harness.kept import Damaged, load_pictures
 
 Pictures = dict[str, np.ndarray]  # `<task>/start`, `<task>/target`, `<task>/<method>` → uint8 (h, w) or (h, w, 3)
 
 
-def read_pictures(path: Path) -> Pictures:
+def read_pictures(path: Path, sealed: bool = True) -> Pictures:
     """Read a file of pictures; raises UsageError naming it where it is missing or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
+        return load_pictures(path, sealed)
     except FileNotFoundError:
         raise UsageError(f"{path} is missing: run the pipeline again, it computes what is not there") from None
-    except Exception as error:  # noqa: BLE001  (numpy and zipfile raise many kinds for a truncated file)
-        raise UsageError(f"{path} is damaged ({type(error).__name__}): delete it and run the pipeline again") from error
+    except Damaged as error:
+        raise UsageError(f"{error}: delete it and run the pipeline again") from None
 
 
 def collect_pictures(cells: Sequence[Cell], tasks: Iterable[str], results: Path) -> Pictures:

@@ -23,9 +23,9 @@ import pandas as pd
 import torch
 
 from benchmarks.harness.cell import entry, limit_threads, open_device
+from benchmarks.harness.kept import write_table
 from benchmarks.harness.parameters import check
 from benchmarks.harness.registry import task_class
-from benchmarks.harness.store import atomic
 from benchmarks.rendering._scene import Scene
 from workflow.suite import Task, load_suite
 from workflow.tables.schema import check as check_table
@@ -146,8 +146,7 @@ def main() -> None:
     parser.add_argument("--out", required=True, type=Path, help="scene_landscape.parquet")
     arguments = parser.parse_args()
     table = make_scene_landscape(arguments.config)
-    with atomic(arguments.out) as part:
-        table.to_parquet(part, index=False)
+    write_table(arguments.out, table)
 
 
 if __name__ == "__main__":

@@ -24,9 +24,9 @@ from benchmarks.analytic.toy_spline import STEP, ToySpline
 from benchmarks.harness.budget import Budget
 from benchmarks.harness.cell import entry, limit_threads
 from benchmarks.harness.clock import Clock
+from benchmarks.harness.kept import write_table
 from benchmarks.harness.loop import Limits, Run
 from benchmarks.harness.seeds import derive
-from benchmarks.harness.store import atomic
 from methods.base import Evaluation
 from methods.zerograds import Zerograds
 
@@ -89,8 +89,7 @@ def main() -> None:
     arguments = parser.parse_args()
     limit_threads(1)
     table = make_surrogate()
-    with atomic(arguments.out) as part:
-        table.to_parquet(part, index=False)
+    write_table(arguments.out, table)
 
 
 if __name__ == "__main__":
