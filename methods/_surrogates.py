@@ -7,6 +7,7 @@ batch then share the costly encoding.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -42,12 +43,14 @@ class Network(nn.Module):
         self.scale = scale
         self.frequencies = frequencies
         sizes = [(1 + 2 * frequencies) * dim, *[width] * layers, 1]
-        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
-        for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
-            bound = 1 / math.sqrt(fan_in)
-            for parameters, shape in ((self.weights, (fan_out, fan_in)), (self.biases, (fan_out,))):
-                value = torch.empty(shape, device=generator.device, dtype=dtype)
-                parameters.append(nn.Parameter(value.uniform_(-bound, bound, generator=generator)))
+
+        def drawn(fan_in: int, *shape: int) -> nn.Parameter:
+            value, bound = torch.empty(shape, device=generator.device, dtype=dtype), 1 / math.sqrt(fan_in)
+            return nn.Parameter(value.uniform_(-bound, bound, generator=generator))
+
+        self.first = drawn(sizes[0], *sizes[:2])  # (inputs, width): one input's weights lie side by side
+        self.weights = nn.ParameterList([drawn(size, out, size) for size, out in pairwise(sizes[1:])])
+        self.biases = nn.ParameterList([drawn(size, out) for size, out in pairwise(sizes)])
 
     def features(self, z: Tensor) -> Tensor:
         """Encode candidates (n, dim) as (n, (1 + 2·frequencies)·dim)."""
@@ -57,9 +60,18 @@ class Network(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Predict losses (n,)."""
-        for weight, bias in zip(self.weights, self.biases, strict=True):
-            features = leaky_relu(linear(features, weight, bias))
-        return features.squeeze(1)
+        return self.head(features @ self.first)
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Predict losses (n,) from the features' products with the first weights, (n, width)."""
+        hidden = leaky_relu(hidden + self.biases[0])
+        for weight, bias in zip(self.weights, self.biases[1:], strict=True):
+            hidden = leaky_relu(linear(hidden, weight, bias))
+        return hidden.squeeze(1)
+
+    def later(self) -> list[nn.Parameter]:
+        """Return all parameters but the first weights."""
+        return [*self.weights, *self.biases]
 
 
 class Linear(nn.Module):

@@ -6,14 +6,14 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import mse_loss
 
+from methods._fits import fit_for
 from methods._memory import GIB, free_gib
 from methods._ranges import Count, Octaves, Positive
 from methods._surrogates import Kind, build, layout, parameter_count
 from methods.base import Descent, Evaluation, Schedule, Space
 
-COPIES = 4  # of φ that live at once: weights, gradients and Adam's two moments
+COPIES = {"neural": 3, "quadratic": 4, "linear": 4}  # of φ at once: weights, Adam's moments, gradients where kept
 WIDE = 10.0  # spread of non-local samples in units of σ, where the space has no box (ours)
 
 
@@ -48,7 +48,7 @@ class Zerograds(Descent):
     ) -> str | None:
         """Refuse where φ, its gradient and its moments do not fit into the memory that is free."""
         count = parameter_count(surrogate, space.dim, *layout(space.dim, layers, width, frequencies))
-        needed = COPIES * count * space.start.element_size() / GIB
+        needed = COPIES[surrogate] * count * space.start.element_size() / GIB
         free = free_gib(space.device) if memory_gib is None else memory_gib
         if needed <= free:
             return None
@@ -107,7 +107,7 @@ class Zerograds(Descent):
         scale = (1 / 40 if encoded else 1 / 3) if scale is None else scale
         self.surrogate = build(surrogate, space.start, *shape, scale, self.generator)
         lr_phi = (1e-4 if encoded else 1e-3) if lr_phi is None else lr_phi
-        self.fitter = torch.optim.Adam(self.surrogate.parameters(), lr=lr_phi, fused=True)
+        self.fitter = fit_for(self.surrogate, lr_phi)
         self.start_descent(lr, schedule=schedule)
 
     def ask(self) -> Tensor:
@@ -155,12 +155,7 @@ class Zerograds(Descent):
 
     def fit(self, losses: Tensor) -> None:
         """Take the steps on φ towards the samples' normalised losses (n,)."""
-        features = self.surrogate.features(self.samples)
-        with torch.enable_grad():
-            for _ in range(self.k_phi):
-                self.fitter.zero_grad()
-                mse_loss(self.surrogate(features), losses).backward()
-                self.fitter.step()
+        self.fitter.fit(self.surrogate.features(self.samples), losses, self.k_phi)
 
     @torch.no_grad()
     def predict(self, z: Tensor) -> Tensor:
