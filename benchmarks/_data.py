@@ -81,7 +81,7 @@ def fetch_folder(name: str) -> Path:
             f"the pictures {name!r} cannot be downloaded in the size used here; set {MIRROR} to a folder that has "
             f"{name}/, or give `members: folder` and `folder:` with pictures of your own, e.g. from {FOLDERS[name]}"
         )
-    with (Path(__file__).parent / "_folders.csv").open(newline="") as table:
+    with (Path(__file__).parent / "_folders.csv").open(newline="", encoding="utf-8") as table:
         registered = {row["name"]: row["sha256"] for row in csv.DictReader(table)}
     for file, checksum in registered.items():
         if not file.startswith(f"{name}/"):

@@ -160,7 +160,7 @@ def main() -> None:
     results = parser.parse_args().results
     for name, content in pages(results / "tables").items():
         with atomic(results / "report" / f"{name}.html") as part:
-            part.write_text(content)
+            part.write_text(content, encoding="utf-8")
 
 
 if __name__ == "__main__":

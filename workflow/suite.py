@@ -13,11 +13,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from benchmarks.harness.cell import Cell
 from benchmarks.harness.errors import UsageError
 from benchmarks.harness.meta_cell import MetaCell
+from benchmarks.harness.reading import read_yaml
+from workflow.places import check_places
 from workflow.validate import BRDF_MODELS, check_names, check_schema
 
 TUNING_CHECKPOINTS = 3
@@ -50,7 +50,7 @@ class Suite:
     @property
     def folder(self) -> Path:
         """Return the folder of everything that this suite produces."""
-        return Path(self.config.get("results", "results")) / self.name
+        return Path(self.config.get("results", "results")).expanduser() / self.name
 
     @property
     def seeds(self) -> int:
@@ -194,23 +194,11 @@ class Suite:
     def tuned(self) -> dict[tuple[str, str], dict[str, Any]]:
         """Return (task, method) → tuned parameters; empty while the table is missing."""
         path = self.tuned_path
-        if path is None or not path.is_file():
-            return {}
-        found: dict[tuple[str, str], dict[str, Any]] = {}
-        with path.open(newline="") as file:
-            for number, row in enumerate(csv.DictReader(file), start=2):
-                try:
-                    found.setdefault((row["task"], row["method"]), {})[row["parameter"]] = json.loads(row["value"])
-                except (KeyError, TypeError, ValueError) as error:
-                    raise UsageError(
-                        f"{path}, line {number}: expected the columns task, method, parameter and value (as JSON); "
-                        "run the target `tune` to write it anew"
-                    ) from error
-        return found
+        return read_tuned(path) if path is not None and path.is_file() else {}
 
     @property
     def tuned_path(self) -> Path | None:
-        return Path(self.config["tuned"]) if "tuned" in self.config else None
+        return Path(self.config["tuned"]).expanduser() if "tuned" in self.config else None
 
     def _cell(self, task: str, method: str, tuned: Mapping[str, Any]) -> Cell:
         where, who = self.tasks[task], self.config["methods"][method]
@@ -248,19 +236,29 @@ def to_json(spec: Any) -> str:
     return json.dumps(spec if isinstance(spec, Mapping) else asdict(spec), sort_keys=True)
 
 
-def read_config(path: Path | str) -> Any:
-    """Return the content of a config file; raises UsageError where there is none or it is not YAML."""
+def read_tuned(path: Path) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return (task, method) → parameters from a table that the target `tune` wrote; raises UsageError naming a line."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
     try:
-        return yaml.safe_load(Path(path).read_text())
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = csv.DictReader(file)
+            for row in rows:
+                found.setdefault((row["task"], row["method"]), {})[row["parameter"]] = json.loads(row["value"])
+    except (KeyError, TypeError, ValueError, RecursionError, csv.Error) as error:  # UnicodeDecodeError is a ValueError
+        what = "not UTF-8" if isinstance(error, UnicodeDecodeError) else f"line {rows.line_num}"
+        raise UsageError(
+            f"{path}, {what}: expected the columns task, method, parameter and value (as JSON); "
+            "run the target `tune` to write it anew"
+        ) from error
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+        raise UsageError(f"{path}: {error.strerror}; it holds the tuned parameters, make it readable") from error
+    return found
 
 
 def load_suite(path: Path | str) -> Suite:
     """Read, check and expand a suite's config file; raises UsageError naming file and key."""
-    suite = Suite(Path(path), read_config(path))
+    suite = Suite(Path(path), read_yaml(path))
     check_schema(suite.config, str(path))
+    check_places(suite)
     check_names(suite)
     return suite

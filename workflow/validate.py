@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import yaml
 
-from benchmarks.harness.errors import UsageError, unknown
-from benchmarks.harness.parameters import check
+from benchmarks.harness.errors import UsageError, shown, unknown
+from benchmarks.harness.parameters import check, is_number, number_hint
 from benchmarks.harness.sources import FAMILIES
 from workflow.figures import names as figure_names
 from workflow.signature import options_of, setup_of
@@ -19,8 +19,20 @@ if TYPE_CHECKING:
     from workflow.suite import Suite
 
 BRDF_MODELS = ("nbrdf", "phong", "cook_torrance", "pca")  # that sampling compares, dearest first
+SAMPLING_METHODS = ("random", "stratified", "meta", "learned")
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = ROOT / "workflow" / "schemas" / "suite.schema.yaml"
+
+# JSON's 2.0 is a whole number and NaN is a number; ours are not.
+Strict = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+            "number": lambda _, value: is_number(value),
+        }
+    ),
+)
 
 
 def task_names() -> list[str]:
@@ -48,8 +60,9 @@ def learner_names() -> list[str]:
 
 def check_schema(config: Any, path: str) -> None:
     """Raise UsageError for the first key that is unknown, missing, of the wrong type or out of range."""
-    schema = yaml.safe_load(SCHEMA.read_text())
-    errors = list(jsonschema.Draft202012Validator(schema).iter_errors(config))
+    if config is None:
+        raise _at(path, "", "is empty; config/smoke.yaml shows what a suite says")
+    errors = list(Strict(yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))).iter_errors(config))
     if not errors:
         return
     order = ["additionalProperties", "propertyNames"]  # a misspelt key first: it often causes a missing one
@@ -74,20 +87,27 @@ def check_schema(config: Any, path: str) -> None:
         either = " or ".join(repr(choice["required"][0]) for choice in error.validator_value)
         raise _at(path, where, f"the key {either} is missing")
     if isinstance(error.validator, str) and error.validator == "type":
-        raise _at(path, where, f"is {error.instance!r}, expected {error.validator_value}")
+        kind = {"number": float, "integer": int}.get(error.validator_value)
+        hint = number_hint(error.instance, (kind,)) if kind else ""
+        words = {"number": "a finite number", "object": "a mapping (key: value)", "array": "a list [a, b]"}
+        expected = words.get(error.validator_value, error.validator_value)
+        raise _at(path, where, f"is {shown(error.instance)}, expected {expected}{hint}")
     raise _at(path, where, _said(error))
 
 
 def _said(error: jsonschema.ValidationError) -> str:
     limits = {
-        "minimum": "is {0!r}, must be at least {1}",
-        "exclusiveMinimum": "is {0!r}, must be more than {1}",
-        "maximum": "is {0!r}, must be at most {1}",
-        "pattern": "is {0!r}, must match {1}",
+        "minimum": "is {0}, must be at least {1}",
+        "exclusiveMinimum": "is {0}, must be more than {1}",
+        "maximum": "is {0}, must be at most {1}",
+        "maxLength": "is {0}, must have at most {1} characters",
+        "pattern": "is {0}, must be {2}",
         "minItems": "must not be empty",
         "minProperties": "must not be empty",
     }
-    return limits.get(error.validator, error.message).format(error.instance, error.validator_value)
+    return limits.get(error.validator, "is {0}, does not fit {1}").format(
+        shown(error.instance), error.validator_value, error.schema.get("says", error.validator_value)
+    )
 
 
 def check_names(suite: Suite) -> None:
@@ -106,7 +126,7 @@ def check_names(suite: Suite) -> None:
         _known(algorithm, method_names(), "method", path, where)
         _check_params(setup_of(f"methods.{algorithm}"), entry.get("params", {}), path, where, algorithm)
         if "tuned_as" in entry:
-            _known(entry["tuned_as"], methods, "method", path, f"{where}.tuned_as")
+            _check_tuned_as(label, methods, "method", path, f"{where}.tuned_as")
     for number, block in enumerate(config.get("grid", [])):
         _known_labels(block, labels, path, f"grid.{number}")
     _check_learning(suite)
@@ -136,18 +156,38 @@ def _check_learning(suite: Suite) -> None:
         _known(algorithm, learner_names(), "learner", path, where)
         _check_params(setup_of(f"methods.meta.{algorithm}"), entry.get("params", {}), path, where, algorithm)
         if "tuned_as" in entry:
-            _known(entry["tuned_as"], learners, "learner label", path, f"{where}.tuned_as")
+            _check_tuned_as(label, learners, "learner", path, f"{where}.tuned_as")
     for number, block in enumerate(config.get("adaptations", [])):
         _known_labels(block, {"families": families, "learners": learners}, path, f"adaptations.{number}")
     if "sampling" in config:
         _check_params(
             setup_of(f"benchmarks.{FAMILIES}.brdf"), config["sampling"].get("params", {}), path, "sampling", "brdf"
         )
-        for model in suite.sampling:
-            _known(model, BRDF_MODELS, "model", path, "sampling.models")
+        for key, known in (("models", BRDF_MODELS), ("methods", SAMPLING_METHODS)):
+            for name in config["sampling"].get(key, []):
+                _known(name, known, key.removesuffix("s"), path, f"sampling.{key}")
+        if "model" in config["sampling"].get("params", {}):
+            raise _at(path, "sampling.params.model", "models are named under sampling.models; take it out")
+        measured = [label for label, entry in families.items() if entry.get("family", label) == "brdf"]
+        _known(config["sampling"]["family"], measured, "family of BRDFs", path, "sampling.family")
     for cell in suite.meta_cells:
         origin = f"{suite.tuned_path} ({cell.family}, {cell.learner})"
         _check_params(setup_of(f"methods.meta.{cell.algorithm}"), cell.params, path, f"tuned: {origin}", cell.algorithm)
+
+
+def _check_tuned_as(label: str, entries: Mapping[str, Any], kind: str, path: str, where: str) -> None:
+    """Raise UsageError unless the label named has a tuning of its own, and of the same algorithm."""
+    model = entries[label]["tuned_as"]
+    _known(model, entries, kind, path, where)
+    if "tuned_as" in entries[model]:
+        other = entries[model]["tuned_as"]
+        way_out = "take it out of one of them" if model == label or other == label else f"name {other!r} here"
+        raise _at(path, where, f"{model!r} is tuned as {other!r} itself; {way_out}")
+    own, its = (entries[name].get("algorithm", name) for name in (label, model))
+    if own != its:
+        raise _at(
+            path, where, f"{model!r} is the algorithm {its!r}, not {own!r}; name a label of {own!r} or take it out"
+        )
 
 
 def _known_labels(block: Mapping[str, Any], known: Mapping[str, Iterable[str]], path: str, where: str) -> None:

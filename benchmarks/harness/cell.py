@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from contextlib import suppress
@@ -86,7 +87,7 @@ def device_name(device: str) -> str:
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(device)
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         model = platform.processor() or platform.machine()
@@ -97,17 +98,23 @@ def commit() -> str:
     """Return the checked-out commit, with a + where files differ from it; empty outside git."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--exclude=*", "--dirty=+", "--abbrev=12"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
 
 
 def open_device(device: str) -> None:
     """Raise UsageError where the device is not there."""
+    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", device):
+        raise UsageError(f"device {device!r}: methods and tasks run on cpu, cuda or cuda:N; name one of these")
     import torch
 
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise UsageError(f"device {device!r}: torch sees no GPU; set `device: cpu` in the suite's config")
+    if int(device.partition(":")[2] or 0) >= max(1, torch.cuda.device_count()):
+        raise UsageError(
+            f"device {device!r}: torch sees {torch.cuda.device_count()} GPUs, counted from 0; name one of them"
+        )
 
 
 def run_cell(cell: Cell, out: Path) -> None:

@@ -20,7 +20,7 @@ def resident_mib() -> float:
 def reset_peak(device: torch.device) -> None:
     """Forget the peaks so far, so that the next reading belongs to the next run."""
     with contextlib.suppress(OSError):  # where there is no such file the peak is the process's, over all its runs
-        Path("/proc/self/clear_refs").write_text("5")  # Linux: resets VmHWM
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # Linux: resets VmHWM
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 
@@ -28,7 +28,7 @@ def reset_peak(device: torch.device) -> None:
 def peak_mib() -> float:
     """Return the process's peak resident memory since `reset_peak`."""
     try:
-        for line in Path("/proc/self/status").read_text().splitlines():
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
             if line.startswith("VmHWM"):
                 return int(line.split()[1]) / 1024
     except OSError:

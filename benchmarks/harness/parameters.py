@@ -79,12 +79,12 @@ def complaint(value: Any, hint: Any) -> str | None:
     """Return what is wrong with a value, to follow upon its name, or None where it fits."""
     kind, bounds = _parts(hint)
     if not _fits_type(value, kind):
-        return f"expected {allowed(hint)}{_way_out(value, kind)}"
+        return f"expected {allowed(hint)}{number_hint(value, [_parts(option)[0] for option in _options(kind)])}"
     options = _options(kind)
     if len(options) > 1:
         words = [complaint(value, option) for option in options if _fits_type(value, _parts(option)[0])]
         return None if None in words else words[0]
-    if isinstance(value, int | float) and not isinstance(value, bool) and not _finite(value):
+    if isinstance(value, float) and not _finite(value):
         return f"must be a finite number: {allowed(hint)}"
     for bound in bounds:
         if isinstance(bound, annotated_types.MinLen):
@@ -188,18 +188,26 @@ def _inside(value: Any, kind: Any) -> Iterator[tuple[Any, Any]]:
             yield item, arguments[0]
 
 
-def _way_out(value: Any, kind: Any) -> str:
-    """Return a hint for text that was meant as a number: YAML 1.1 reads 1e-3 as text."""
-    if not isinstance(value, str) or not any(_parts(option)[0] in (int, float) for option in _options(kind)):
+def is_number(value: Any) -> bool:
+    """Return whether a value is a finite number, and neither true nor false."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and _finite(value)
+
+
+def number_hint(value: Any, kinds: Iterable[Any]) -> str:
+    """Return the way out for text that was meant as a number (YAML 1.1 reads 1e-3 as text), and for 2.0 as an int."""
+    whole = int in kinds
+    if whole and isinstance(value, float) and _finite(value) and value == int(value) and abs(value) < 1e9:
+        return f" (write {int(value)})"
+    if not isinstance(value, str) or not (whole or float in kinds):
         return ""
     try:
         number = float(value)
     except ValueError:
         return ""
-    if value.strip().lower().lstrip("+-") in ("nan", "inf", "infinity"):
+    if not math.isfinite(number) or (float not in kinds and number != int(number)):
         return ""
-    mantissa, power, exponent = value.strip().lower().partition("e")
-    if power and not exponent.startswith(("+", "-")):
-        exponent = f"+{exponent}"
-    better = f"{mantissa if '.' in mantissa else mantissa + '.0'}e{exponent}" if power else repr(number)
-    return f" (YAML takes {value!r} as text: write {better} without quotes)"
+    text = str(int(number)) if number == int(number) and (whole or abs(number) < 1e6) else repr(number)
+    mantissa, power, exponent = text.partition("e")
+    if power and "." not in mantissa:  # to YAML 1.1 a number with an exponent needs a point
+        text = f"{mantissa}.0e{exponent}"
+    return f" (YAML takes {shown(value)} for text: write {text})"

@@ -24,7 +24,7 @@ def _file(module: str) -> Path | None:
 
 
 def _imports(path: Path) -> Iterable[str]:
-    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -27,7 +27,7 @@ class SchemaError(ValueError):
 @cache
 def schema(table: str) -> dict[str, Any]:
     """Return a table's schema: `description`, `key`, `columns` (name → type, missing, low, high, values, meaning)."""
-    return yaml.safe_load((FOLDER / f"{table}.yaml").read_text())
+    return yaml.safe_load((FOLDER / f"{table}.yaml").read_text(encoding="utf-8"))
 
 
 def check(frame: pd.DataFrame, table: str) -> pd.DataFrame:
