@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from agreement import assert_agree
 from torch.nn.functional import max_pool2d, normalize
 
 from benchmarks.appearance import _lat_long, _lit_scene
@@ -94,7 +95,8 @@ def test_a_lone_light_is_mirrored_where_it_must_be(view):
 
 @pytest.mark.llvm
 def test_transport_is_that_of_mitsuba():
-    """Mean error below 2 %, mean bias below .5 %, on pixels that one ball covers: most of it Mitsuba's own noise."""
+    """On pixels that one ball covers, by the spread over 16 of Mitsuba's renders: each colour's mean to .5 %, and the mean
+    of 16 neighbours to 3 %, is what the coarseness of our map of texels may cost."""
     from benchmarks.rendering._mitsuba import backend
 
     mi = backend("cpu").mi
@@ -139,8 +141,9 @@ def test_transport_is_that_of_mitsuba():
                 **shapes,
             }
         )
-        theirs = torch.tensor(mi.render(scene, spp=1024, seed=1).numpy())[ours.inside]
-        error = ((ours.rows @ smooth(_lat_long.directions(*shape))) / theirs - 1)[interior(ours)]
-        assert float(error.abs().mean()) < 0.02
-        assert float(error.abs().quantile(0.99)) < 0.08
-        assert abs(float(error.mean())) < 0.005
+        renders = [torch.tensor(mi.render(scene, spp=64, seed=seed).numpy())[ours.inside] for seed in range(16)]
+        expected = ours.rows @ smooth(_lat_long.directions(*shape))
+        share = (torch.stack(renders) / expected)[:, interior(ours)]
+        assert_agree(share.mean(1), 1.0, bias=0.005, resolution=0.01)
+        neighbours = share[:, : share.shape[1] // 16 * 16].unflatten(1, (-1, 16)).mean(2)
+        assert_agree(neighbours, 1.0, bias=0.03, resolution=0.1)

@@ -24,7 +24,7 @@ SMALL = {
     "brdf": {**MEMBERS, "samples": 32, "pixels": 32},
     "svbrdf_stationary": {**MEMBERS, "pixels": 32, "crop": 20, "channels": 4, "depth": 2, "filters": 4},
     "svbrdf_nonstationary": {**MEMBERS, "samples": 64, "pixels": 32, "channels": 4, "depth": 2},
-    "illumination": {**MEMBERS, "samples": 32, "pixels": 32, "height": 8},
+    "illumination": {**MEMBERS, "members": "area_lights", "samples": 32, "pixels": 32, "height": 8},
     "transport": {**MEMBERS, "samples": 64, "pixels": 16, "spp": 4, "hidden": 8},
     "texture": {**MEMBERS, "pixels": 40, "crop": 40, "channels": 4, "depth": 1},
 }

@@ -7,6 +7,8 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from agreement import assert_agree
+from torch.nn.functional import avg_pool2d
 
 from benchmarks.harness.certificate import certify, slopes
 from benchmarks.harness.registry import task_class
@@ -59,12 +61,20 @@ def distances(problem, radius):
 
 @pytest.mark.parametrize(("name", "case"), INVISIBLE)
 def test_every_start_is_on_an_exact_plateau(name, case):
+    """To the last bit, but for the scalar variant: a path that meets the sphere out of sight takes fewer random numbers,
+    and the pixel's other paths take others. There the pictures agree on average, in blocks of 8 × 8 pixels."""
     problem = scene(name, case)
+    changes = []
     for seed in range(STARTS):
         z = problem.start(seed)
-        pictures = problem.observe(torch.cat([z[None], around(problem, z, CERTIFIED)]), seed=7)
-        assert torch.equal(pictures[1:], pictures[:1].expand_as(pictures[1:]))
-    assert not torch.equal(pictures[0], problem.observe(problem.reference[None], seed=7)[0])
+        pictures = problem.observe(torch.cat([z[None], around(problem, z, CERTIFIED)]), seed)
+        changes.append((pictures[1:] - pictures[:1]).movedim(-1, 1))
+        if problem.mi.variant() != "scalar_rgb":
+            assert not changes[-1].any()
+    reference = problem.observe(problem.reference[None], seed)[0]
+    resolution = 0.02 * float(reference.mean())
+    assert_agree(torch.stack([avg_pool2d(change, 8) for change in changes]), 0.0, resolution=resolution)
+    assert float(avg_pool2d((pictures[0] - reference).movedim(-1, 0), 8).abs().max()) > 2 * resolution
 
 
 def test_every_start_apart_neither_overlaps_its_target_nor_touches_the_border():
