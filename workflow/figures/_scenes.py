@@ -112,7 +112,7 @@ def paths(tables: Tables, tasks: Iterable[str], wanted: list[str] | None) -> tup
 
 
 def remark(tables: Tables, tasks: Iterable[str], wanted: list[str] | None, shown: list[str]) -> str:
-    """Return why methods are missing on all of these tasks, a line each; by default of PRDPT and Mitsuba's gradients."""
+    """Return why methods miss on all of these tasks, a line each; by default of PRDPT and Mitsuba's gradients."""
     if wanted is None:
         gradients = mitsuba(tables)
         wanted = [OURS] if set(gradients) & set(shown) else [OURS, *gradients]
