@@ -8,15 +8,27 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
+from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.harness.cell import entry, limit_threads, open_device, to_bytes
+from benchmarks.harness.cell import build, entry, limit_threads, open_device, to_bytes
 from benchmarks.harness.kept import write_json, write_pictures
+from benchmarks.harness.phases import Phases
+from benchmarks.harness.store import require_writable
+from benchmarks.harness.watch import START_S, Death, Guard, child, command_of, supervise
+
+if TYPE_CHECKING:
+    from benchmarks.harness.problem import Problem
 
 ROW, IMAGES = "task.json", "images.npz"
+MEASURED = (  # unknown of a task that could not be measured
+    *("dim", "noise", "gradient", "grad_cost", "has_picture", "loss_start", "loss_floor", "evaluate_ms"),
+    *("gradient_ratio", "central_difference", "gradient_error", "provenance", "source"),
+)
 
 
 def median_ms(action: Any, repeats: int = 5) -> float:
@@ -30,22 +42,68 @@ def median_ms(action: Any, repeats: int = 5) -> float:
     return statistics.median(times)
 
 
-def calibrate(spec: dict[str, Any], out: Path) -> None:
-    """Measure one task and store it."""
+def calibrate(spec: dict[str, Any], out: Path, phases: Phases | None = None) -> None:
+    """Measure one task and store it; a task that cannot be measured is stored with the reason."""
+    from benchmarks.harness.ending import Ended, ending_of
+    from benchmarks.harness.parameters import check
+    from benchmarks.harness.registry import task_class
+
+    phases = phases or Phases()
+    open_device(spec["device"])
+    require_writable(out)
+    kind = task_class(spec["problem"])
+    params = check(kind.setup, spec["problem_params"], f"task {spec['task']!r} ({spec['problem']})")
+    phases.enter("task")
+    task = build(kind, spec["device"], params)
+    if isinstance(task, Ended):
+        store(spec, out, {"status": task.status, "phase": "task", "reason": task.reason})
+        return
+    try:
+        row, images = measure(spec, task, params, phases)
+    except BaseException as error:
+        ended = ending_of(error)
+        store(spec, out, {"dim": task.dim, "status": ended.status, "phase": phases.now, "reason": ended.reason})
+    else:
+        store(spec, out, row, images)
+
+
+def store(spec: dict[str, Any], out: Path, facts: dict[str, Any], images: dict[str, Any] | None = None) -> None:
+    """Write what is known of a task, over what holds for one of which nothing is."""
+    kind = spec["problem"]
+    row = {
+        "task": spec["task"],
+        "problem": kind,
+        "family": kind.split(".")[0],
+        "params": json.dumps(spec["problem_params"], sort_keys=True),
+        "status": "ok",
+        **dict.fromkeys(("phase", "reason"), ""),
+        **dict.fromkeys(MEASURED),
+        "gradients": [],
+        **facts,
+    }
+    write_pictures(out / IMAGES, images or {})
+    write_json(out / ROW, row)
+    if row["status"] != "ok":
+        print(f"{spec['task']}: {row['status']} {row['phase']} {row['reason']}", flush=True)
+
+
+def measure(
+    spec: dict[str, Any], problem: Problem, params: dict[str, Any], phases: Phases
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the row of a task and its pictures of start and target."""
     import torch
 
     from benchmarks.harness.certificate import certify, check_gradients
     from benchmarks.harness.clock import synchronize
-    from benchmarks.harness.parameters import check
-    from benchmarks.harness.registry import task_class
+    from benchmarks.harness.ending import Ended
     from benchmarks.harness.seeds import derive
 
-    open_device(spec["device"])
-    kind = task_class(spec["problem"])
-    params = check(kind.setup, spec["problem_params"], f"task {spec['task']!r} ({spec['problem']})")
-    problem = kind(device=spec["device"], **params)
+    phases.enter("warm_up")
     starts = [problem.space(derive(spec["task"], "start", r), 1).start for r in spec["replicates"]]
+    phases.enter("validate")
     losses = [problem.validate(start)["loss"] for start in starts]
+    if not all(map(math.isfinite, losses)):
+        raise Ended("invalid_loss", f"the task answered {losses} to its starts")
     batch = starts[0].expand(min(16, problem.max_batch), -1).contiguous()
 
     def evaluate() -> None:
@@ -57,11 +115,9 @@ def calibrate(spec: dict[str, Any], out: Path) -> None:
         problem.loss_and_grad(batch, 0)
         synchronize(problem.device)
 
+    phases.enter("loss")
     evaluate_ms = median_ms(evaluate) / len(batch)
     row = {
-        "task": spec["task"],
-        "problem": spec["problem"],
-        "family": spec["problem"].split(".")[0],
         "params": json.dumps(params, sort_keys=True),
         "dim": problem.dim,
         "noise": problem.noise,
@@ -77,20 +133,21 @@ def calibrate(spec: dict[str, Any], out: Path) -> None:
         "provenance": problem.provenance,
         "source": problem.source,
     }
+    phases.enter("gradient")
     row |= certify(problem, starts, row["loss_start"] - row["loss_floor"])
     row["central_difference"], analytic = directional(problem, starts[0])
     if problem.gradient != "none":
         row["gradient_ratio"] = median_ms(differentiate) / len(batch) / evaluate_ms
         scale = max(abs(row["central_difference"]), abs(analytic), 1e-12)
         row["gradient_error"] = abs(row["central_difference"] - analytic) / scale
+    row["gradients"] = check_gradients(problem, starts[0], evaluate_ms)
+    phases.enter("image")
     images = {
         name: to_bytes(picture)
         for name, picture in (("start", problem.image(starts[0])), ("target", problem.target_image()))
         if picture is not None
     }
-    write_pictures(out / IMAGES, images)
-    row["gradients"] = check_gradients(problem, starts[0], evaluate_ms)
-    write_json(out / ROW, row)
+    return row, images
 
 
 def directional(problem: Any, z: Any, step: float = 0.05) -> tuple[float, float]:
@@ -107,15 +164,27 @@ def directional(problem: Any, z: Any, step: float = 0.05) -> tuple[float, float]
     return (ahead - behind) / (2 * step), slope
 
 
-def main() -> None:
-    """Parse the command line and measure."""
+def bury(spec: dict[str, Any], out: Path, death: Death) -> int:
+    """Store what is known of a task whose measuring ended from outside."""
+    facts = {"dim": death.beat.dim or None, "status": death.status, "phase": death.beat.phase, "reason": death.reason}
+    store(spec, out, facts)
+    return 1
+
+
+def main() -> int:
+    """Parse the command line; watch a child that measures, or be that child."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True, help="the task as JSON")
     parser.add_argument("--out", required=True, type=Path, help="folder for what was measured")
+    parser.add_argument("--beat", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    spec = json.loads(arguments.spec)
+    spec, out = json.loads(arguments.spec), arguments.out
+    if arguments.beat is None:
+        command = command_of(__spec__.name, "--spec", arguments.spec, "--out", str(out))
+        return supervise(command, Guard(phase_s=START_S, replicate_s=START_S), partial(bury, spec, out), whole=True)
     limit_threads(spec["threads"])
-    calibrate(spec, arguments.out)
+    child(partial(calibrate, spec, out), arguments.beat)
+    return 0
 
 
 if __name__ == "__main__":

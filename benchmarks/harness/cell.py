@@ -7,21 +7,31 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness.errors import UsageError, unknown
 from benchmarks.harness.kept import load_pictures, read_json, unless_damaged, write_json, write_pictures, write_table
+from benchmarks.harness.phases import NOBODY, Phases
 from benchmarks.harness.sources import ROOT, cell_sources, fingerprint
 from benchmarks.harness.store import cannot_write, is_full, require_writable
+from benchmarks.harness.watch import Death, Guard, child, command_of, hard_seconds, supervise
+
+if TYPE_CHECKING:
+    from benchmarks.harness.ending import Ended
+    from benchmarks.harness.problem import Problem
+    from methods.base import Method
 
 RUNS, CURVES, IMAGES = "runs.parquet", "curves.parquet", "images.npz"
 PICTURE = "picture"  # of one replicate, in its own file
@@ -117,17 +127,31 @@ def open_device(device: str) -> None:
         )
 
 
-def run_cell(cell: Cell, out: Path) -> None:
-    """Run the missing replicates of a cell, then write its tables into `out`."""
-    import pandas as pd
+@dataclass(frozen=True)
+class Piece:
+    """A cell and the folder of its tables."""
+
+    cell: Cell
+    out: Path
+
+
+def run_cell(cell: Cell, out: Path, phases: Phases | None = None, item: int = 0) -> None:
+    """Run the missing replicates of a cell, then write its tables into `out`.
+
+    Args:
+        cell: What to run.
+        out: Folder of the tables.
+        phases: Where the job notes what it is doing, for a process that watches it.
+        item: Number of this cell among the job's.
+    """
     import torch
 
     from benchmarks.harness import memory
-    from benchmarks.harness.loop import Limits
     from benchmarks.harness.parameters import check
     from benchmarks.harness.registry import method_class, task_class
-    from benchmarks.harness.runner import run
 
+    phases = phases or Phases()
+    phases.begin(item)
     open_device(cell.device)
     require_writable(out)
     task_type, method_type = task_class(cell.problem), method_class(cell.algorithm)
@@ -136,42 +160,119 @@ def run_cell(cell: Cell, out: Path) -> None:
     mark = cell.fingerprint()
     if cell.memory_gib:
         memory.limit_gib(cell.memory_gib, torch.device(cell.device))
-    problem = None
-    rows, curves, images = [], [], {}
+    task: Problem | Ended | None = None
     for replicate in cell.replicates:
-        kept = out / f"replicate_{replicate}.json"
-        stored, pictures = read_replicate(kept, mark)
-        if stored is None:
-            problem = problem or task_type(device=cell.device, **problem_params)
-            state_file = kept.with_suffix(".state")
-            result = run(
-                problem,
-                method_type,
-                params,
-                Limits(cell.evaluations, cell.seconds),
-                task=cell.task,
-                label=cell.method,
-                replicate=replicate,
-                checkpoints=cell.checkpoints,
-                state_file=state_file,
-                fingerprint=mark,
-            )
-            picture = None if result.incumbent is None else problem.image(result.incumbent)
+        kept = replicate_file(out, replicate)
+        if read_replicate(kept, mark)[0] is not None:
+            continue
+        if task is None:
+            phases.enter("task")
+            task = build(task_type, cell.device, problem_params)
+        phases.begin(item, replicate)
+        if isinstance(task, Ended):
+            facts = {"status": task.status, "phase": "task", "reason": task.reason}
+            keep(cell, kept, mark, facts, params)
+        else:
+            run_replicate(cell, task, method_type, params, kept, mark, phases)
+    phases.begin(item)
+    phases.enter("tables")
+    write_tables(cell, out)
+
+
+def build(task_type: type[Problem], device: str, params: dict[str, Any]) -> Problem | Ended:
+    """Return the task, or why there is none."""
+    from benchmarks.harness.ending import ending_of_building
+
+    try:
+        return task_type(device=device, **params)
+    except BaseException as error:
+        return ending_of_building(error)
+
+
+def run_replicate(
+    cell: Cell,
+    task: Problem,
+    method_type: type[Method],
+    params: dict[str, Any],
+    kept: Path,
+    mark: str,
+    phases: Phases,
+) -> None:
+    """Run one replicate and keep its row, curve and picture."""
+    from benchmarks.harness.ending import ending_of
+    from benchmarks.harness.loop import Limits
+    from benchmarks.harness.runner import run
+
+    result = run(
+        task,
+        method_type,
+        params,
+        Limits(cell.evaluations, cell.seconds),
+        task=cell.task,
+        label=cell.method,
+        replicate=phases.replicate,
+        checkpoints=cell.checkpoints,
+        state_file=kept.with_suffix(".state"),
+        fingerprint=mark,
+        phases=phases,
+    )
+    row, pictures = result.row, {}
+    if result.incumbent is not None:
+        phases.enter("image")
+        try:
+            picture = task.image(result.incumbent)
             pictures = {} if picture is None else {PICTURE: to_bytes(picture)}
-            write_pictures(kept.with_suffix(".npz"), pictures)
-            row = {
-                "suite": cell.suite,
-                **result.row,
-                "params": json.dumps(params, sort_keys=True),
-                "device": device_name(cell.device),
-                "versions": versions(),
-                "commit": commit(),
-            }
-            stored = {"fingerprint": mark, "row": row, "curve": result.curve}
-            write_json(kept, stored)
-            state_file.unlink(missing_ok=True)
-            loss = row["loss_final"]
-            print(f"{cell.task} {cell.method} replicate {replicate}: {result.status} {result.reason} loss {loss:.4g}")
+        except BaseException as error:
+            ended = ending_of(error)
+            row |= {"status": ended.status, "phase": "image", "reason": ended.reason, "loss_final": math.nan}
+    phases.enter("tables")
+    keep(cell, kept, mark, row, params, result.curve, pictures)
+
+
+def keep(
+    cell: Cell,
+    kept: Path,
+    mark: str,
+    facts: dict[str, Any],
+    params: dict[str, Any],
+    curve: Sequence[dict[str, Any]] = (),
+    pictures: dict[str, Any] | None = None,
+) -> None:
+    """Keep a replicate: what is known of it over what holds for one of which nothing is."""
+    replicate = int(kept.stem.removeprefix("replicate_"))
+    row = {
+        "suite": cell.suite,
+        "task": cell.task,
+        "method": cell.method,
+        "seed": replicate,
+        "dim": None,
+        "phase": "",
+        "budget": cell.evaluations,
+        **dict.fromkeys(("n_evals", "n_grads", "n_steps"), 0),
+        **dict.fromkeys(("cost", "wall_s", "setup_s", "ask_s", "eval_s", "tell_s"), 0.0),
+        **dict.fromkeys(("memory_base_mib", "memory_peak_mib", "gpu_peak_mib", "loss_start", "loss_final"), math.nan),
+        "params": json.dumps(params, sort_keys=True),
+        "device": device_name(cell.device),
+        "versions": versions(),
+        "commit": commit(),
+        **facts,
+    }
+    write_pictures(kept.with_suffix(".npz"), pictures or {})
+    write_json(kept, {"fingerprint": mark, "row": row, "curve": list(curve)})
+    kept.with_suffix(".state").unlink(missing_ok=True)
+    told = " ".join(str(row[key]) for key in ("status", "phase", "reason") if row[key])
+    print(f"{cell.task} {cell.method} replicate {replicate}: {told} loss {row['loss_final']:.4g}", flush=True)
+
+
+def write_tables(cell: Cell, out: Path) -> None:
+    """Write the tables of all replicates, which are there."""
+    import pandas as pd
+
+    mark, rows, curves, images = cell.fingerprint(), [], [], {}
+    for replicate in cell.replicates:
+        stored, pictures = read_replicate(replicate_file(out, replicate), mark)
+        if stored is None:
+            raise UsageError(f"{out}: what was kept of replicate {replicate} changed meanwhile; run the same again")
         rows.append({**stored["row"], "suite": cell.suite})
         keys = {"suite": cell.suite, "task": cell.task, "method": cell.method, "seed": replicate}
         curves += [{**keys, **point} for point in stored["curve"]]
@@ -181,6 +282,47 @@ def run_cell(cell: Cell, out: Path) -> None:
     write_table(out / CURVES, pd.DataFrame(curves, columns=columns))
     write_pictures(out / IMAGES, images)
     write_table(out / RUNS, pd.DataFrame(rows))
+
+
+def bury(pieces: Sequence[Piece], death: Death) -> int:
+    """Keep the rows of what a dead job was at: of one replicate, or of all that are missing where none had begun."""
+    cell, out, beat = pieces[death.beat.item].cell, pieces[death.beat.item].out, death.beat
+    mark = cell.fingerprint()
+    facts = {
+        "dim": beat.dim or None,
+        "status": death.status,
+        "phase": beat.phase,
+        "reason": death.reason,
+        **{name: getattr(beat, name) for name in ("n_evals", "n_grads", "n_steps", "cost")},
+        "wall_s": death.wall_s,
+        "memory_peak_mib": death.peak_mib,
+    }
+    missing = [number for number in cell.replicates if read_replicate(replicate_file(out, number), mark)[0] is None]
+    given_up = missing if beat.replicate == NOBODY else [number for number in missing if number == beat.replicate]
+    for number in given_up:
+        keep(cell, replicate_file(out, number), mark, facts, cell.params)
+    return len(given_up)
+
+
+def forget_unsupported(pieces: Sequence[Piece]) -> None:
+    """Try again what this machine could not do: what was missing may have been installed since."""
+    for piece in pieces:
+        for number in piece.cell.replicates:
+            file = replicate_file(piece.out, number)
+            stored = read_json(file, ("row",))
+            if stored is not None and stored["row"].get("status") == "unsupported":
+                file.unlink(missing_ok=True)
+
+
+def replicate_file(out: Path, replicate: int) -> Path:
+    """Return where a finished replicate is kept."""
+    return out / f"replicate_{replicate}.json"
+
+
+def guard_of(cell: Cell) -> Guard:
+    """Return what one replicate may take before the job is ended from outside: far more than the runner grants."""
+    hard = hard_seconds(cell.seconds)
+    return Guard(phase_s=hard + 60, replicate_s=2 * hard + 120, memory_gib=cell.memory_gib)
 
 
 def read_replicate(kept: Path, mark: str) -> tuple[dict[str, Any] | None, dict[str, Any]]:
@@ -200,15 +342,22 @@ def to_bytes(picture: Any) -> Any:
     return (picture.detach().float().clamp(0, 1) * 255).round().byte().cpu().numpy()
 
 
-def main() -> None:
-    """Parse the command line and run."""
+def main() -> int:
+    """Parse the command line; watch a child that runs the cell, or be that child."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True, help="the cell as JSON")
     parser.add_argument("--out", required=True, type=Path, help="folder for its tables")
+    parser.add_argument("--beat", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     cell = Cell.from_json(arguments.spec)
+    pieces = [Piece(cell, arguments.out)]
+    if arguments.beat is None:
+        forget_unsupported(pieces)
+        command = command_of(__spec__.name, "--spec", arguments.spec, "--out", str(arguments.out))
+        return supervise(command, guard_of(cell), partial(bury, pieces))
     limit_threads(cell.threads)
-    run_cell(cell, arguments.out)
+    child(partial(run_cell, cell, arguments.out), arguments.beat)
+    return 0
 
 
 def tell(error: UsageError) -> int:
@@ -222,7 +371,7 @@ def entry(program: Any) -> None:
     """Run a command's `main`; show a user's error without a traceback; leave no thread of a library behind."""
     code = 0
     try:
-        program()
+        code = program() or 0
     except UsageError as error:
         code = tell(error)
     except OSError as error:

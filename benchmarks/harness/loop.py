@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import math
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from benchmarks.harness import memory
 from benchmarks.harness.budget import Budget
 from benchmarks.harness.clock import Clock
+from benchmarks.harness.ending import Ended, Status
+from benchmarks.harness.phases import Phases
 from benchmarks.harness.problem import Gradient, Problem
 from benchmarks.harness.seeds import derive
 from methods.base import Evaluation, Method
 
-Status = Literal[
-    "finished",  # the budget is used up
-    "stopped",  # the method ended by its own criterion
-    "timeout",
-    "diverged",  # candidates or incumbent are no longer finite
-    "invalid_loss",  # the task answered NaN or infinity to sensible candidates
-    "failed",  # the task raised an exception
-    "out_of_memory",
-    "unsupported",
-]
 SHOWN_DIMS = 2  # up to here the path is logged, for pictures of the landscape
 FAR = 1e6  # candidates beyond this many natural steps: the method has diverged, whatever the task answers
 
@@ -39,15 +29,6 @@ class Limits:
 
     evaluations: int
     seconds: float
-
-
-class Ended(Exception):
-    """Carries status and reason of a run that ended before its budget."""
-
-    def __init__(self, status: Status, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
 
 
 @dataclass
@@ -64,11 +45,13 @@ class Run:
     curve: list[dict[str, Any]] = field(default_factory=list)
     norms: list[float] = field(default_factory=list)  # of the gradient estimates since the last checkpoint
     steps: int = 0
+    phases: Phases = field(default_factory=Phases)
 
     def step(self) -> bool:
         """Ask, charge, evaluate, tell; return False when the next batch does not fit into the budget."""
         if self.clock.total >= self.limits.seconds:
             raise Ended("timeout", f"{self.limits.seconds:g} s used after {self.budget.cost:g} evaluations")
+        self.phases.enter("ask")
         with self.clock.timed("ask"):
             z = self.method.ask().detach()
         self._check(z)
@@ -82,11 +65,14 @@ class Run:
             bool(self.checkpoints)
             and self.budget.cost + self.budget.price(len(z), with_gradient) >= self.checkpoints[0]
         )
-        origin = self.method.incumbent() if due else None
+        origin = self._incumbent() if due else None
         self.budget.charge(len(z), with_gradient)
+        self._count()
+        self.phases.enter("gradient" if with_gradient else "loss")
         with self.clock.timed("eval"):
             evaluation = self._evaluate(z)
         self._check_loss(z, evaluation.loss)
+        self.phases.enter("tell")
         with self.clock.timed("tell"):
             self.method.tell(z, evaluation)
         self.steps += 1
@@ -112,19 +98,25 @@ class Run:
     def _evaluate(self, z: Tensor) -> Evaluation:
         z = self.method.space.project(z)
         seed = derive("noise", self.seed, self.steps) if self.problem.noise == "fresh" else 0
-        try:
-            if self.method.needs == "gradient":
-                return Evaluation(*self.gradient_of(z, seed))
-            with torch.no_grad():
-                if self.method.needs == "picture":
-                    picture = self.problem.observe(z, seed)
-                    return Evaluation(self.problem.criterion(picture), None, picture, self.problem.criterion)
-                return Evaluation(self.problem.loss(z, seed))
-        except Exception as error:
-            if memory.is_out_of_memory(error):
-                raise
-            traceback.print_exc()
-            raise Ended("failed", f"the task raised {type(error).__name__}: {error}") from error
+        if self.method.needs == "gradient":
+            return Evaluation(*self.gradient_of(z, seed))
+        with torch.no_grad():
+            if self.method.needs == "picture":
+                picture = self.problem.observe(z, seed)
+                return Evaluation(self.problem.criterion(picture), None, picture, self.problem.criterion)
+            return Evaluation(self.problem.loss(z, seed))
+
+    def _count(self) -> None:
+        """Tell the watching process what was spent."""
+        self.phases.n_evals, self.phases.n_grads = self.budget.n_evals, self.budget.n_grads
+        self.phases.cost, self.phases.n_steps = self.budget.cost, self.steps
+
+    def _incumbent(self) -> Tensor:
+        self.phases.enter("incumbent")
+        found = self.method.incumbent()
+        if found.shape != (self.problem.dim,):
+            raise ValueError(f"incumbent returned {tuple(found.shape)}, expected ({self.problem.dim},)")
+        return found
 
     def _check_loss(self, z: Tensor, loss: Tensor) -> None:
         if loss.shape != z.shape[:1]:
@@ -147,9 +139,10 @@ class Run:
         cost = self.budget.cost
         while self.checkpoints and self.checkpoints[0] <= cost:
             self.checkpoints.pop(0)
-        incumbent = self.method.incumbent()
+        incumbent = self._incumbent()
         if not bool(incumbent.isfinite().all()):
             raise Ended("diverged", f"the incumbent is not finite after {cost:g} evaluations")
+        self.phases.enter("validate")
         metrics = self.problem.validate(self.method.space.project(incumbent))
         if not math.isfinite(metrics["loss"]):
             status: Status = "diverged" if float(incumbent.abs().max()) > FAR else "invalid_loss"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +15,19 @@ from torch import Tensor
 
 from benchmarks.harness import memory
 from benchmarks.harness.budget import Budget
-from benchmarks.harness.clock import Clock, HardTimeout, alarm
+from benchmarks.harness.clock import Clock, alarm
+from benchmarks.harness.ending import Ended, Status, ending_of
+from benchmarks.harness.errors import UsageError
 from benchmarks.harness.kept import load_state, unless_damaged, write_state
-from benchmarks.harness.loop import Ended, Limits, Run, Status
+from benchmarks.harness.loop import Limits, Run
+from benchmarks.harness.phases import Phases
 from benchmarks.harness.problem import Problem
 from benchmarks.harness.seeds import derive
-from methods.base import Method, Stopped
+from benchmarks.harness.watch import hard_seconds
+from methods.base import Method, Space
 
 SAVE_SECONDS = float(os.environ.get("BEYOND_GD_SAVE_SECONDS", "20"))  # most work lost when a run is killed
+GOOD = ("finished", "stopped", "timeout")  # there is an incumbent to be validated
 SAVE_SPARING = 20.0  # a state may be gigabytes: saving takes at most a twentieth of the time
 
 
@@ -43,11 +47,6 @@ def checkpoint_costs(evaluations: int, count: int) -> list[float]:
     return torch.logspace(0, math.log10(evaluations), count, dtype=torch.float64).tolist()
 
 
-def hard_seconds(seconds: float) -> float:
-    """Return the wall time, validation included, after which a run that cannot be stopped politely is cut off."""
-    return 3 * seconds + 60
-
-
 def run(
     problem: Problem,
     method_class: type[Method],
@@ -61,6 +60,7 @@ def run(
     state_file: Path | None = None,
     fingerprint: str = "",
     progress: Callable[[float, float, float], None] | None = None,
+    phases: Phases | None = None,
 ) -> Result:
     """Run one replicate of `method_class` on `problem`.
 
@@ -76,109 +76,118 @@ def run(
         state_file: Where a killed run goes on from.
         fingerprint: Identifies code and settings: a state with another one is ignored.
         progress: Called after every step with cost, last validated loss and seconds.
+        phases: Where the run notes what it is doing, for a process that watches it.
 
     Returns:
         The row, the curve and the final incumbent; a run that could not go on has a status and a reason.
     """
-    budget = Budget(limits.evaluations, problem.grad_cost)
-    clock = Clock(problem.device)
-    start_seed = derive(task, "start", replicate)
-    seed = derive(task, label, replicate)
-    space = problem.space(start_seed, limits.evaluations)
-    start = space.project(space.start)
-    status, reason, loss_start, base_mib, method, state = "finished", "", math.nan, math.nan, None, None
+    phases = phases or Phases()
+    phases.dim = problem.dim
+    budget, clock = Budget(limits.evaluations, problem.grad_cost), Clock(problem.device)
+    ended, phase = Ended("finished", ""), ""
+    begun = _Begun()
     try:
-        loss_start = _warm_up(problem, start)
-        memory.reset_peak(problem.device)
-        base_mib = memory.resident_mib()
-        why = method_class.unsupported(space, **params)
-        if why:
-            raise Ended("unsupported", why)
-        hard = hard_seconds(limits.seconds)
-        with alarm(hard):
+        _begin(begun, problem, method_class, params, limits, derive(task, "start", replicate), phases)
+        with alarm(hard_seconds(limits.seconds)):
+            seed = derive(task, label, replicate)
+            phases.enter("setup")
             with clock.timed("setup"):
-                method = method_class(space, seed, **params)
+                method = method_class(begun.space, seed, **params)
             why = _mismatch(problem, method)
             if why:
                 raise Ended("unsupported", why)
             costs = checkpoint_costs(limits.evaluations, checkpoints)
-            state = Run(problem, method, budget, clock, limits, seed, costs)
+            state = Run(problem, method, budget, clock, limits, seed, costs, phases=phases)
             if method.needs == "gradient":
-                _warm_up_gradient(state, start)
+                phases.enter("gradient")
+                state.gradient_of(begun.start[None], 0)  # not timed: a renderer compiles its adjoint for seconds
+            phases.enter("state")
             _resume(state, state_file, fingerprint)
+            begun.state = state
             if not state.curve:
                 state.checkpoint()
             _loop(state, state_file, fingerprint, progress)
-    except Ended as ended:
-        status, reason = ended.status, ended.reason
-    except Stopped as stopped:
-        status, reason = "stopped", str(stopped)
-    except HardTimeout:
-        status, reason = "timeout", f"a single step did not end within {hard:g} s"
-    except Exception as error:
-        if not memory.is_out_of_memory(error):
-            raise
-        status, reason = "out_of_memory", str(error).splitlines()[0][:300]
-    if state is not None and status in ("finished", "stopped", "timeout"):
+    except BaseException as error:
+        if phases.now == "state" and isinstance(error, UsageError):
+            raise  # a full disk is no end of this run
+        ended, phase = ending_of(error), phases.now
+    incumbent = None
+    if begun.state is not None and ended.status in GOOD:
         try:
-            if not state.curve or state.curve[-1]["cost"] < budget.cost:
-                state.checkpoint()
-        except Ended as ended:
-            status, reason = ended.status, ended.reason
-    curve = state.curve if state else []
+            if not begun.state.curve or begun.state.curve[-1]["cost"] < budget.cost:
+                begun.state.checkpoint()
+            phases.enter("incumbent")
+            incumbent = begun.space.project(begun.state.method.incumbent())
+        except BaseException as error:
+            ended, phase = ending_of(error), phases.now
+    curve = begun.state.curve if begun.state else []
     losses = [point["value"] for point in curve if point["metric"] == "loss"]
-    good = status in ("finished", "stopped", "timeout")
+    good = ended.status in GOOD
     row = {
         "task": task,
         "method": label,
         "seed": replicate,
         "dim": problem.dim,
-        "status": status,
-        "reason": reason,
+        "status": ended.status,
+        "phase": "" if good or ended.status == "unsupported" else phase,
+        "reason": ended.reason,
         "budget": limits.evaluations,
         "n_evals": budget.n_evals,
         "n_grads": budget.n_grads,
-        "n_steps": state.steps if state else 0,
+        "n_steps": begun.state.steps if begun.state else 0,
         "cost": budget.cost,
         "wall_s": clock.total,
         **{f"{part}_s": seconds for part, seconds in clock.seconds.items()},
-        "memory_base_mib": base_mib,
+        "memory_base_mib": begun.base_mib,
         "memory_peak_mib": memory.peak_mib(),
         "gpu_peak_mib": memory.gpu_peak_mib(problem.device),
-        "loss_start": loss_start,
+        "loss_start": begun.loss_start,
         "loss_final": losses[-1] if losses and good else math.nan,
     }
-    return Result(status, reason, row, curve, space.project(method.incumbent()) if method and good else None)
+    return Result(ended.status, ended.reason, row, curve, incumbent)
 
 
-def _warm_up(problem: Problem, start: Tensor) -> float:
-    """Evaluate the start once outside the clock, let torch load its optimizers; return the start's loss."""
+@dataclass
+class _Begun:
+    """What is known of a run, as far as it came."""
+
+    space: Space | None = None
+    start: Tensor | None = None  # (dim,)
+    loss_start: float = math.nan
+    base_mib: float = math.nan
+    state: Run | None = None
+
+
+def _begin(
+    begun: _Begun,
+    problem: Problem,
+    method_class: type[Method],
+    params: Mapping[str, Any],
+    limits: Limits,
+    start_seed: int,
+    phases: Phases,
+) -> None:
+    """Evaluate the start once outside the clock, let torch load its optimizers, ask whether the method can run."""
+    phases.enter("warm_up")
+    begun.space = problem.space(start_seed, limits.evaluations)
+    begun.start = begun.space.project(begun.space.start)
     dummy = torch.zeros(1, requires_grad=True)
     dummy.grad = torch.zeros(1)
     torch.optim.Adam([dummy]).step()
-    try:
-        with torch.no_grad():
-            problem.loss(start[None], 0)
-        loss = problem.validate(start)["loss"]
-    except Exception as error:
-        if memory.is_out_of_memory(error):
-            raise
-        traceback.print_exc()
-        raise Ended("failed", f"the task raised {type(error).__name__} at the start: {error}") from error
-    if not math.isfinite(loss):
-        raise Ended("invalid_loss", f"the task answered {loss} to the start")
-    return loss
-
-
-def _warm_up_gradient(state: Run, start: Tensor) -> None:
-    """Differentiate once outside the clock: the first time, a renderer compiles its adjoint for seconds."""
-    try:
-        state.gradient_of(start[None], 0)
-    except Exception as error:
-        if memory.is_out_of_memory(error):
-            raise
-        traceback.print_exc()
-        raise Ended("failed", f"the task's gradient raised {type(error).__name__} at the start: {error}") from error
+    phases.enter("loss")
+    with torch.no_grad():
+        problem.loss(begun.start[None], 0)
+    phases.enter("validate")
+    begun.loss_start = problem.validate(begun.start)["loss"]
+    phases.enter("warm_up")
+    if not math.isfinite(begun.loss_start):
+        raise Ended("invalid_loss", f"the task answered {begun.loss_start} to the start")
+    memory.reset_peak(problem.device)
+    begun.base_mib = memory.resident_mib()
+    phases.enter("setup")
+    why = method_class.unsupported(begun.space, **params)
+    if why:
+        raise Ended("unsupported", why)
 
 
 def _mismatch(problem: Problem, method: Method) -> str | None:
@@ -215,6 +224,7 @@ def _loop(
             progress(state.budget.cost, next(losses, math.nan), state.clock.total)
         if file is not None and monotonic() - saved > max(SAVE_SECONDS, SAVE_SPARING * took):
             begin = monotonic()
+            state.phases.enter("state")
             write_state(file, {"fingerprint": fingerprint, "run": state.state_dict()})
             saved = monotonic()
             took = saved - begin

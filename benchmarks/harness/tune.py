@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.cell import RUNS, Cell, entry, limit_threads, run_cell
+from benchmarks.harness.cell import RUNS, Cell, Piece, bury, entry, guard_of, limit_threads, run_cell
 from benchmarks.harness.kept import load_table, write_table
+from benchmarks.harness.phases import Phases
 from benchmarks.harness.seeds import TUNING_REPLICATES
+from benchmarks.harness.watch import child, command_of, supervise
 
 TABLE = "grid.parquet"
 
@@ -24,18 +27,28 @@ def grid(axes: dict[str, tuple[Any, ...]]) -> list[dict[str, Any]]:
     return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
 
 
-def tune(cell: Cell, out: Path) -> None:
+def pieces_of(cell: Cell, out: Path) -> list[Piece]:
+    """Return the method's grid on the replicates of tuning, one piece per grid cell."""
+    from benchmarks.harness.registry import method_class
+
+    replicates = [TUNING_REPLICATES + replicate for replicate in cell.replicates]
+    return [
+        Piece(replace(cell, params={**cell.params, **choice}, replicates=replicates), out / f"cell_{number}")
+        for number, choice in enumerate(grid(dict(method_class(cell.algorithm).grid)))
+    ]
+
+
+def tune(cell: Cell, out: Path, phases: Phases | None = None) -> None:
     """Run the method's grid and store one row per grid cell and replicate."""
     import pandas as pd
 
     from benchmarks.harness.registry import method_class
 
-    replicates = [TUNING_REPLICATES + replicate for replicate in cell.replicates]
     tables = []
-    for number, choice in enumerate(grid(dict(method_class(cell.algorithm).grid))):
-        folder = out / f"cell_{number}"
-        run_cell(replace(cell, params={**cell.params, **choice}, replicates=replicates), folder)
-        table = load_table(folder / RUNS)
+    choices = grid(dict(method_class(cell.algorithm).grid))
+    for number, (piece, choice) in enumerate(zip(pieces_of(cell, out), choices, strict=True)):
+        run_cell(piece.cell, piece.out, phases, number)
+        table = load_table(piece.out / RUNS)
         tables.append(table.assign(cell=number, choice=str_of(choice)))
     write_table(out / TABLE, pd.concat(tables))
 
@@ -47,15 +60,20 @@ def str_of(choice: dict[str, Any]) -> str:
     return json.dumps(choice, sort_keys=True)
 
 
-def main() -> None:
-    """Parse the command line and tune."""
+def main() -> int:
+    """Parse the command line; watch a child that tunes, or be that child."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True, help="the cell as JSON")
     parser.add_argument("--out", required=True, type=Path, help="folder for the grid's results")
+    parser.add_argument("--beat", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    cell = Cell.from_json(arguments.spec)
+    cell, out = Cell.from_json(arguments.spec), arguments.out
+    if arguments.beat is None:
+        command = command_of(__spec__.name, "--spec", arguments.spec, "--out", str(out))
+        return supervise(command, guard_of(cell), lambda death: bury(pieces_of(cell, out), death))
     limit_threads(cell.threads)
-    tune(cell, arguments.out)
+    child(partial(tune, cell, out), arguments.beat)
+    return 0
 
 
 if __name__ == "__main__":
