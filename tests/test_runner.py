@@ -72,7 +72,7 @@ class Gradient(Descent):
         return self.theta[None]
 
     def tell(self, z, evaluation):
-        self.descend(evaluation.gradient[0])
+        self.descend(evaluation.gradient[0], asked=1)
 
 
 def go(problem, method=EvolutionStrategy, limits=LIMITS, **kwargs):
@@ -125,7 +125,7 @@ def test_methods_share_the_start_and_replicates_do_not():
     [
         ("nan", "invalid_loss", "nan"),
         ("inf", "invalid_loss", "inf"),
-        ("raise", "failed", "the renderer lost its context"),
+        ("raise", "crashed", "the renderer lost its context"),
         ("memory", "out_of_memory", "memory"),
     ],
 )
@@ -140,7 +140,8 @@ def test_a_task_that_breaks_is_a_row(answer, status, word):
 
 def test_a_task_that_breaks_at_the_start_is_a_row():
     result = go(Misbehaving(answer="raise", after=0))
-    assert result.status == "failed"
+    assert result.status == "crashed"
+    assert result.row["phase"] == "loss"
     assert result.row["n_evals"] == 0
 
 
@@ -164,9 +165,10 @@ def test_a_diverging_method_is_not_blamed_on_the_task():
 
 
 @pytest.mark.parametrize("shape", [(4,), (3, 5), (0, 4)])
-def test_a_bug_is_a_crash(shape):
-    with pytest.raises(ValueError, match="ask returned"):
-        go(Quadratic(dim=4), Eager, params={"shape": shape})
+def test_a_bug_is_a_row(shape):
+    result = go(Quadratic(dim=4), Eager, params={"shape": shape})
+    assert (result.status, result.row["phase"]) == ("crashed", "ask")
+    assert "ask returned" in result.reason
 
 
 def test_needs_are_checked():
@@ -223,7 +225,7 @@ def test_a_truncated_state_starts_again(tmp_path, content, capsys):
     state = tmp_path / "run.state"
     state.write_bytes(content)
     assert torch.equal(go(Quadratic(dim=4), state_file=state).incumbent, go(Quadratic(dim=4)).incumbent)
-    assert "starts again" in capsys.readouterr().out
+    assert "computed again" in capsys.readouterr().out
 
 
 def test_a_state_of_other_code_is_ignored(tmp_path, monkeypatch):

@@ -7,6 +7,8 @@ soon as it is finished. All members are adapted to in one batch; what a step cos
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -16,20 +18,28 @@ import numpy as np
 import pandas as pd
 import torch
 
-from benchmarks.harness.cell import commit, device_name, entry, limit_threads, open_device, to_bytes, versions
+from benchmarks.harness.cell import build, commit, device_name, entry, limit_threads, open_device, to_bytes, versions
+from benchmarks.harness.ending import ENDS, Ended, ending_of
+from benchmarks.harness.errors import UsageError
 from benchmarks.harness.family import Family
 from benchmarks.harness.kept import load_pictures, read_json, unless_damaged, write_json, write_pictures, write_table
 from benchmarks.harness.meta_cell import MetaCell
-from benchmarks.harness.meta_train import train_all
+from benchmarks.harness.meta_train import TRAINED, guard_of, kept_file, train_all
+from benchmarks.harness.meta_train import bury as bury_training
 from benchmarks.harness.parameters import check
+from benchmarks.harness.phases import NOBODY, Phases
 from benchmarks.harness.registry import family_class, learner_class
 from benchmarks.harness.seeds import derive
 from benchmarks.harness.store import require_writable
 from benchmarks.harness.trained import Card, load_card
 from benchmarks.harness.tune import str_of
+from benchmarks.harness.watch import Death, child, command_of, supervise
 from methods.meta.base import Learner, State
 
 MODELS, ADAPTATION, PICTURES = "models.parquet", "adaptation.parquet", "pictures.npz"
+COLUMNS = [
+    *("suite", "family", "learner", "seed", "member", "step", "samples", "metric", "value", "seconds"),
+]
 PER_DECADE = 10  # checkpoints
 QUARTERS = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the inner loop, at which pictures are taken
 WARM_UP, TIMED = 3, 30  # steps of a single member: not timed, timed
@@ -84,41 +94,123 @@ def seconds_per_step(cell: MetaCell, family: Family, learner: Learner, state: St
     return median(taken[WARM_UP:] or taken) if taken else 0.0
 
 
-def adapt_all(cell: MetaCell, models: Path, out: Path) -> None:
-    """Adapt with the missing replicates, then write the tables of all into `out`."""
+def adapt_all(cell: MetaCell, models: Path, out: Path, phases: Phases | None = None, item: int = 0) -> None:
+    """Adapt with the missing replicates, then write the tables of all into `out`.
+
+    Args:
+        cell: Learner and family.
+        models: Folder of the trained learners; what is missing there is trained first.
+        out: Folder of the tables.
+        phases: Where the job notes what it is doing, for a process that watches it.
+        item: Number of this cell among the job's.
+    """
+    phases = phases or Phases()
     open_device(cell.device)
     require_writable(out)
-    family_type, learner_type = family_class(cell.world), learner_class(cell.algorithm)
+    family_type = family_class(cell.world)
     family_params = check(family_type.setup, cell.family_params, f"family {cell.family!r} ({cell.world})")
-    params = check(learner_type.setup, cell.params, f"learner {cell.learner!r} ({cell.algorithm})")
-    learner, mark = learner_type(**params), cell.of_adaptation()
-    train_all(cell, models)  # what is whole is left alone
-    family, rows, points, pictures = None, [], [], {}
+    mark = cell.of_adaptation()
+    train_all(cell, models, phases, item)  # what is whole is left alone
+    phases.enter("task")
+    family = None
     for replicate in cell.replicates:
         kept = out / f"replicate_{replicate}.json"
-        stored, shown = read_adaptation(kept, mark)
+        if read_adaptation(kept, mark)[0] is None:
+            card, state = load_card(kept_file(models, replicate))
+            if card["status"] not in TRAINED:
+                keep(cell, kept, describe(cell, card))
+                continue
+            family = family or build(family_type, cell.device, family_params)
+            phases.begin(item, replicate)
+            adapt_one(cell, family, card, state, kept, phases)
+    phases.begin(item)
+    phases.enter("image")
+    references = {}
+    if cell.pictured:
+        family = family or build(family_type, cell.device, family_params)
+        if not isinstance(family, Ended):
+            references = reference_pictures(cell, family)
+    phases.enter("tables")
+    write_tables(cell, out, references)
+
+
+def reference_pictures(cell: MetaCell, family: Family) -> dict[str, np.ndarray]:
+    """Return the pictures of the members themselves; none where the family cannot show them."""
+    members = getattr(family.split, cell.part)[: cell.pictured].tolist()
+    try:
+        return {f"{family.names[one]}/reference": to_bytes(family.reference_picture(one)) for one in members}
+    except ENDS as error:
+        print(f"{cell.family}: no reference pictures, {ending_of(error).reason}", flush=True)
+        return {}
+
+
+def write_tables(cell: MetaCell, out: Path, pictures: dict[str, np.ndarray]) -> None:
+    """Write the tables of all replicates, which are there, and the first one's pictures beside those given."""
+    rows, points, mark = [], [], cell.of_adaptation()
+    for replicate in cell.replicates:
+        stored, shown = read_adaptation(out / f"replicate_{replicate}.json", mark)
         if stored is None:
-            family = family or family_type(device=cell.device, **family_params)
-            card, state = load_card(models / f"replicate_{replicate}.pt")
-            found, shown = adapt_replicate(cell, family, learner, state, replicate)
-            write_pictures(kept.with_suffix(".npz"), shown)
-            seconds = seconds_per_step(cell, family, learner, state)
-            row = describe(cell, card, found, seconds, len(getattr(family.split, cell.part)))
-            stored = {"fingerprint": mark, "row": row, "points": found}
-            write_json(kept, stored)
-            print(f"{cell.family} {cell.learner} replicate {replicate}: {told(stored)}", flush=True)
+            raise UsageError(f"{out}: what was kept of replicate {replicate} changed meanwhile; run the same again")
         keys = {"suite": cell.suite, "family": cell.family, "learner": cell.learner, "seed": replicate}
         rows.append({**stored["row"], "suite": cell.suite, "seed": replicate})
         points += [{**keys, **point, "seconds": point["step"] * stored["row"]["step_s"]} for point in stored["points"]]
         if replicate == min(cell.replicates):
-            pictures = shown
-    if cell.pictured:
-        family = family or family_type(device=cell.device, **family_params)
-        for member in getattr(family.split, cell.part)[: cell.pictured].tolist():
-            pictures[f"{family.names[member]}/reference"] = to_bytes(family.reference_picture(member))
-    write_table(out / ADAPTATION, pd.DataFrame(points))
+            pictures = shown | pictures
+    write_table(out / ADAPTATION, pd.DataFrame(points, columns=COLUMNS))
     write_pictures(out / PICTURES, pictures)
     write_table(out / MODELS, pd.DataFrame(rows))
+
+
+def adapt_one(cell: MetaCell, family: Family | Ended, card: Card, state: State, kept: Path, phases: Phases) -> None:
+    """Adapt with one replicate and keep what came of it, a bad end included."""
+    if isinstance(family, Ended):
+        keep(cell, kept, describe(cell, card | {"status": family.status, "reason": f"task: {family.reason}"}))
+        return
+    params = check(learner_class(cell.algorithm).setup, cell.params, f"learner {cell.learner!r} ({cell.algorithm})")
+    try:
+        phases.enter("setup")
+        learner = learner_class(cell.algorithm)(**params)
+        phases.enter("adapt")
+        found, shown = adapt_replicate(cell, family, learner, state, phases.replicate)
+        phases.enter("adapt")
+        seconds = seconds_per_step(cell, family, learner, state)
+    except ENDS as error:
+        ended = ending_of(error)
+        row = describe(cell, card | {"status": ended.status, "reason": f"{phases.now}: {ended.reason}"})
+        keep(cell, kept, row)
+        return
+    phases.enter("tables")
+    row = describe(cell, card, found, seconds, len(getattr(family.split, cell.part)))
+    keep(cell, kept, row, found, shown)
+
+
+def keep(
+    cell: MetaCell,
+    kept: Path,
+    row: dict[str, Any],
+    points: Sequence[dict[str, Any]] = (),
+    pictures: dict[str, np.ndarray] | None = None,
+) -> None:
+    """Keep one replicate's adaptation."""
+    write_pictures(kept.with_suffix(".npz"), pictures or {})
+    stored = {"fingerprint": cell.of_adaptation(), "row": row, "points": list(points)}
+    write_json(kept, stored)
+    print(f"{cell.family} {cell.learner} {kept.stem.replace('_', ' ')}: {told(stored)}", flush=True)
+
+
+def bury(pieces: Sequence[tuple[MetaCell, Path, Path]], death: Death) -> int:
+    """Keep what is known of what a dead job was at: trained or adapted, one replicate or all that are missing."""
+    cell, models, out = pieces[death.beat.item]
+    mark, given_up = cell.of_adaptation(), 0
+    bury_training([(cell, models) for cell, models, _ in pieces], death)
+    for replicate in cell.replicates:
+        kept = out / f"replicate_{replicate}.json"
+        if death.beat.replicate in (NOBODY, replicate) and read_adaptation(kept, mark)[0] is None:
+            card, _ = load_card(kept_file(models, replicate))
+            facts = {"status": death.status, "reason": f"{death.beat.phase}: {death.reason}"}
+            keep(cell, kept, describe(cell, card | facts))
+            given_up += 1
+    return given_up
 
 
 def read_adaptation(kept: Path, mark: str) -> tuple[dict[str, Any] | None, dict[str, np.ndarray]]:
@@ -133,7 +225,13 @@ def read_adaptation(kept: Path, mark: str) -> tuple[dict[str, Any] | None, dict[
     return (None, {}) if pictures is None else (stored, pictures)
 
 
-def describe(cell: MetaCell, card: Card, points: list[dict[str, Any]], seconds: float, n_members: int) -> Card:
+def describe(
+    cell: MetaCell,
+    card: Card,
+    points: Sequence[dict[str, Any]] = (),
+    seconds: float | None = None,
+    n_members: int | None = None,
+) -> Card:
     """Return the row of models.parquet: what training cost, what a step costs, how it ended."""
     copied = ("metric", "inner_steps", "step_samples", "n_weights", "n_train")
     trained = ("train_steps", "train_samples", "train_s", "train_loss")
@@ -146,7 +244,7 @@ def describe(cell: MetaCell, card: Card, points: list[dict[str, Any]], seconds: 
         "algorithm": cell.algorithm,
         "params": str_of(card["params"]),
         "role": learner_class(cell.algorithm).role,
-        "status": "diverged" if broken or card["status"] != "ok" else "ok",
+        "status": "diverged" if broken else card["status"],
         "reason": card["reason"] or broken,
         **{key: card[key] for key in (*copied, *trained)},
         "n_test": n_members,
@@ -159,21 +257,29 @@ def describe(cell: MetaCell, card: Card, points: list[dict[str, Any]], seconds: 
 
 def told(stored: dict[str, Any]) -> str:
     """Return one line about how adaptation went: the metric before and after."""
+    if not stored["points"]:
+        return f"{stored['row']['status']}, {stored['row']['reason']}"
     metric, points = stored["row"]["metric"], pd.DataFrame(stored["points"])
     medians = points[points["metric"] == metric].groupby("step")["value"].median()
     return f"{stored['row']['status']}, {metric} {medians.iloc[0]:.4g} → {medians.iloc[-1]:.4g} at {medians.index[-1]}"
 
 
-def main() -> None:
-    """Parse the command line and adapt."""
+def main() -> int:
+    """Parse the command line; watch a child that adapts, or be that child."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True, help="learner and family as JSON")
     parser.add_argument("--models", required=True, type=Path, help="folder of the trained learners")
     parser.add_argument("--out", required=True, type=Path, help="folder for its tables")
+    parser.add_argument("--beat", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    cell = MetaCell.from_json(arguments.spec)
+    cell, models, out = MetaCell.from_json(arguments.spec), arguments.models, arguments.out
+    if arguments.beat is None:
+        folders = ("--models", str(models), "--out", str(out))
+        command = command_of(__spec__.name, "--spec", arguments.spec, *folders)
+        return supervise(command, guard_of(cell), partial(bury, [(cell, models, out)]))
     limit_threads(cell.threads)
-    adapt_all(cell, arguments.models, arguments.out)
+    child(partial(adapt_all, cell, models, out), arguments.beat)
+    return 0
 
 
 if __name__ == "__main__":

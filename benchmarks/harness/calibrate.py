@@ -44,7 +44,7 @@ def median_ms(action: Any, repeats: int = 5) -> float:
 
 def calibrate(spec: dict[str, Any], out: Path, phases: Phases | None = None) -> None:
     """Measure one task and store it; a task that cannot be measured is stored with the reason."""
-    from benchmarks.harness.ending import Ended, ending_of
+    from benchmarks.harness.ending import ENDS, Ended, ending_of
     from benchmarks.harness.parameters import check
     from benchmarks.harness.registry import task_class
 
@@ -60,7 +60,7 @@ def calibrate(spec: dict[str, Any], out: Path, phases: Phases | None = None) -> 
         return
     try:
         row, images = measure(spec, task, params, phases)
-    except BaseException as error:
+    except ENDS as error:
         ended = ending_of(error)
         store(spec, out, {"dim": task.dim, "status": ended.status, "phase": phases.now, "reason": ended.reason})
     else:

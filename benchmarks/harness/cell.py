@@ -147,6 +147,7 @@ def run_cell(cell: Cell, out: Path, phases: Phases | None = None, item: int = 0)
     import torch
 
     from benchmarks.harness import memory
+    from benchmarks.harness.ending import Ended
     from benchmarks.harness.parameters import check
     from benchmarks.harness.registry import method_class, task_class
 
@@ -181,11 +182,11 @@ def run_cell(cell: Cell, out: Path, phases: Phases | None = None, item: int = 0)
 
 def build(task_type: type[Problem], device: str, params: dict[str, Any]) -> Problem | Ended:
     """Return the task, or why there is none."""
-    from benchmarks.harness.ending import ending_of_building
+    from benchmarks.harness.ending import ENDS, ending_of_building
 
     try:
         return task_type(device=device, **params)
-    except BaseException as error:
+    except ENDS as error:
         return ending_of_building(error)
 
 
@@ -199,7 +200,7 @@ def run_replicate(
     phases: Phases,
 ) -> None:
     """Run one replicate and keep its row, curve and picture."""
-    from benchmarks.harness.ending import ending_of
+    from benchmarks.harness.ending import ENDS, ending_of
     from benchmarks.harness.loop import Limits
     from benchmarks.harness.runner import run
 
@@ -222,7 +223,7 @@ def run_replicate(
         try:
             picture = task.image(result.incumbent)
             pictures = {} if picture is None else {PICTURE: to_bytes(picture)}
-        except BaseException as error:
+        except ENDS as error:
             ended = ending_of(error)
             row |= {"status": ended.status, "phase": "image", "reason": ended.reason, "loss_final": math.nan}
     phases.enter("tables")

@@ -22,6 +22,7 @@ Status = Literal[
     "out_of_memory",
     "unsupported",
 ]
+ENDS = (Exception, HardTimeout, SystemExit)  # what ends a run; an interrupt ends the program
 LONGEST = 300  # characters of a reason
 
 
@@ -38,14 +39,9 @@ def ending_of(error: BaseException) -> Ended:
     """Return how a run ended that raised this; the traceback of a crash goes to the log.
 
     What a user can mend (a missing file, a combination of parameters) is a reason why it is unsupported.
-
-    Raises:
-        KeyboardInterrupt: somebody wants the program to end.
     """
     if isinstance(error, Ended):
         return error
-    if isinstance(error, KeyboardInterrupt):
-        raise error
     if isinstance(error, Stopped):
         return Ended("stopped", str(error))
     if isinstance(error, HardTimeout):

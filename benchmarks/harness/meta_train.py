@@ -8,25 +8,43 @@ from __future__ import annotations
 import argparse
 import math
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.cell import commit, device_name, entry, limit_threads, open_device, versions
+from benchmarks.harness.cell import build, commit, device_name, entry, limit_threads, open_device, versions
+from benchmarks.harness.ending import ENDS, Ended, ending_of
+from benchmarks.harness.errors import UsageError
+from benchmarks.harness.family import Family
 from benchmarks.harness.kept import load_state, read_json, unless_damaged, write_json, write_state
 from benchmarks.harness.meta_cell import MetaCell
 from benchmarks.harness.parameters import check
+from benchmarks.harness.phases import NOBODY, Phases
 from benchmarks.harness.registry import family_class, learner_class
 from benchmarks.harness.seeds import derive
 from benchmarks.harness.store import copy, require_writable
 from benchmarks.harness.trained import Card, load_card, save_trained
-from methods.meta.base import Budget, State
+from benchmarks.harness.watch import START_S, Death, Guard, child, command_of, supervise
+from methods.meta.base import Budget, Learner, State
 
 KEEP_S = 20.0  # seconds between two copies of an unfinished training
 CARDS = "cards.json"
+TRAINED = ("ok", "diverged")  # there is something to adapt
+NOTHING_LEARNED: State = {"learner": "", "params": {}, "learned": {}}
 
 
-def train_all(cell: MetaCell, out: Path) -> list[dict[str, Any]]:
-    """Train the missing replicates; return the cards of all."""
+def train_all(cell: MetaCell, out: Path, phases: Phases | None = None, item: int = 0) -> list[dict[str, Any]]:
+    """Train the missing replicates; return the cards of all.
+
+    Args:
+        cell: Learner and family.
+        out: Folder of the trained learners.
+        phases: Where the job notes what it is doing, for a process that watches it.
+        item: Number of this cell among the job's.
+    """
+    phases = phases or Phases()
+    phases.begin(item)
     open_device(cell.device)
     require_writable(out)
     family_type, learner_type = family_class(cell.world), learner_class(cell.algorithm)
@@ -35,58 +53,128 @@ def train_all(cell: MetaCell, out: Path) -> list[dict[str, Any]]:
     mark = cell.of_training()
     family, cards = None, []
     for replicate in cell.replicates:
-        kept = out / f"replicate_{replicate}.kept"  # the pipeline removes a rule's outputs before it calls; not these
+        kept = kept_file(out, replicate)
         delivered = kept.with_suffix(".pt")
         card = read_card(kept, mark)
         if card is None and (card := read_card(delivered, mark)) is not None:
             copy(delivered, kept)
         if card is None:
-            family = family or family_type(device=cell.device, **family_params)
-            learner = learner_type(**params)
-            budget = Budget(cell.training_samples, cell.training_seconds or math.inf)
-            unfinished = kept.with_suffix(".state")
-            state = learner.train(
-                family,
-                budget,
-                derive("meta_train", cell.family, replicate),  # the same start and members for every learner
-                state=read_unfinished(unfinished, mark),
-                progress=keeper(unfinished, mark),
-            )
-            finite = all(bool(value.isfinite().all()) for value in state["learned"].values())
-            card = {
-                "suite": cell.suite,
-                "family": cell.world,
-                "family_params": family_params,
-                "learner": cell.algorithm,
-                "params": params,
-                "replicate": replicate,
-                "metric": family.metric,
-                "inner_steps": family.steps,
-                "step_samples": family.samples,
-                "n_weights": family.n_weights,
-                "n_train": len(family.split.train),
-                "train_steps": state["steps"],
-                "train_samples": state["samples"],
-                "train_s": state["seconds"],
-                "train_loss": state["loss"] if math.isfinite(state["loss"]) else None,
-                "status": "ok" if finite else "diverged",
-                "reason": "" if finite else "training ended without finite numbers",
-                "source": " ".join(family.source.split()),
-                "device": device_name(cell.device),
-                "versions": versions(),
-                "commit": commit(),
-                "fingerprint": mark,
-            }
-            save_trained(card, state, kept)
-            unfinished.unlink(missing_ok=True)
-            told = f"{card['train_steps']} steps, {card['train_samples']:,} samples, loss {state['loss']:.4g}"
-            print(f"{cell.family} {cell.learner} replicate {replicate}: {card['status']}, {told}", flush=True)
+            if family is None:
+                phases.enter("task")
+                family = build(family_type, cell.device, family_params)
+            phases.begin(item, replicate)
+            if isinstance(family, Ended):
+                card = keep(cell, kept, {"status": family.status, "reason": f"task: {family.reason}"})
+            else:
+                card = train_one(cell, family, learner_type, params, family_params, kept, phases)
         if read_card(delivered, mark) is None:
             copy(kept, delivered)
         cards.append(card)
+    phases.begin(item)
+    phases.enter("tables")
     if read_json(out / CARDS) != {"cards": cards}:
         write_json(out / CARDS, {"cards": cards})
     return cards
+
+
+def kept_file(out: Path, replicate: int) -> Path:
+    """Return where a replicate is kept: the pipeline removes a rule's outputs before it calls, but not this."""
+    return out / f"replicate_{replicate}.kept"
+
+
+def train_one(
+    cell: MetaCell,
+    family: Family,
+    learner_type: type[Learner],
+    params: dict[str, Any],
+    family_params: dict[str, Any],
+    kept: Path,
+    phases: Phases,
+) -> dict[str, Any]:
+    """Train one replicate; return its card, which tells as well how a training ended that did not end well."""
+    unfinished, mark = kept.with_suffix(".state"), cell.of_training()
+    facts = {
+        "family_params": family_params,
+        "params": params,
+        "metric": family.metric,
+        "inner_steps": family.steps,
+        "step_samples": family.samples,
+        "n_weights": family.n_weights,
+        "n_train": len(family.split.train),
+        "source": " ".join(family.source.split()),
+    }
+    try:
+        phases.enter("setup")
+        learner = learner_type(**params)
+        budget = Budget(cell.training_samples, cell.training_seconds or math.inf)
+        begun = read_unfinished(unfinished, mark)
+        phases.enter("train")
+        state = learner.train(
+            family,
+            budget,
+            derive("meta_train", cell.family, phases.replicate),  # the same start and members for every learner
+            state=begun,
+            progress=keeper(unfinished, mark, phases),
+        )
+    except ENDS as error:
+        if phases.now == "state" and isinstance(error, UsageError):
+            raise  # a full disk is no end of this training
+        ended = ending_of(error)
+        return keep(cell, kept, facts | {"status": ended.status, "reason": f"{phases.now}: {ended.reason}"})
+    finite = all(bool(value.isfinite().all()) for value in state["learned"].values())
+    facts |= {
+        "train_steps": state["steps"],
+        "train_samples": state["samples"],
+        "train_s": state["seconds"],
+        "train_loss": state["loss"] if math.isfinite(state["loss"]) else None,
+        "status": "ok" if finite else "diverged",
+        "reason": "" if finite else "training ended without finite numbers",
+    }
+    phases.enter("tables")
+    return keep(cell, kept, facts, state)
+
+
+def keep(cell: MetaCell, kept: Path, facts: dict[str, Any], state: State | None = None) -> dict[str, Any]:
+    """Keep a replicate, trained or not, and return its card: what is known over what holds where nothing is."""
+    card = {
+        "suite": cell.suite,
+        "family": cell.world,
+        "family_params": cell.family_params,
+        "learner": cell.algorithm,
+        "params": cell.params,
+        "replicate": int(kept.stem.removeprefix("replicate_")),
+        **dict.fromkeys(("metric", "inner_steps", "step_samples", "n_weights", "n_train", "source")),
+        **dict.fromkeys(("train_steps", "train_samples", "train_s", "train_loss")),
+        "device": device_name(cell.device),
+        "versions": versions(),
+        "commit": commit(),
+        "fingerprint": cell.of_training(),
+        **facts,
+    }
+    save_trained(card, state or NOTHING_LEARNED, kept)
+    kept.with_suffix(".state").unlink(missing_ok=True)
+    told = f"{card['train_steps']} steps, {card['train_samples']} samples, loss {card['train_loss']}"
+    told = card["reason"] if state is None else told
+    print(f"{cell.family} {cell.learner} replicate {card['replicate']}: {card['status']}, {told}", flush=True)
+    return card
+
+
+def bury(pieces: Sequence[tuple[MetaCell, Path]], death: Death) -> int:
+    """Keep the cards of what a dead job was training: one replicate, or all that are missing where none had begun."""
+    cell, out = pieces[death.beat.item]
+    mark, given_up = cell.of_training(), 0
+    for replicate in cell.replicates:
+        kept = kept_file(out, replicate)
+        if death.beat.replicate in (NOBODY, replicate) and read_card(kept, mark) is None:
+            keep(cell, kept, {"status": death.status, "reason": f"{death.beat.phase}: {death.reason}"})
+            given_up += 1
+    return given_up
+
+
+def guard_of(cell: MetaCell) -> Guard:
+    """Return what one replicate may take before the job is ended from outside."""
+    seconds = 3 * cell.training_seconds + 600 if cell.training_seconds else math.inf
+    return Guard(phase_s=START_S, replicate_s=seconds)
 
 
 def read_card(path: Path, mark: str) -> Card | None:
@@ -95,15 +183,17 @@ def read_card(path: Path, mark: str) -> Card | None:
     return found[0] if found is not None and found[0].get("fingerprint") == mark else None
 
 
-def keeper(path: Path, mark: str) -> Any:
-    """Return a function that keeps a copy of the state it is given, now and then."""
+def keeper(path: Path, mark: str, phases: Phases) -> Any:
+    """Return a function that keeps a copy of the state it is given, now and then, and shows that training goes on."""
     last = time.monotonic()
 
     def keep(state: State) -> None:
         nonlocal last
         if time.monotonic() - last >= KEEP_S:
+            phases.enter("state")
             write_state(path, {"fingerprint": mark, "state": state})
             last = time.monotonic()
+        phases.enter("train")
 
     return keep
 
@@ -114,15 +204,20 @@ def read_unfinished(path: Path, mark: str) -> State | None:
     return content["state"] if content is not None and content["fingerprint"] == mark else None
 
 
-def main() -> None:
-    """Parse the command line and train."""
+def main() -> int:
+    """Parse the command line; watch a child that trains, or be that child."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True, help="learner and family as JSON")
     parser.add_argument("--out", required=True, type=Path, help="folder for the trained learners")
+    parser.add_argument("--beat", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    cell = MetaCell.from_json(arguments.spec)
+    cell, out = MetaCell.from_json(arguments.spec), arguments.out
+    if arguments.beat is None:
+        command = command_of(__spec__.name, "--spec", arguments.spec, "--out", str(out))
+        return supervise(command, guard_of(cell), partial(bury, [(cell, out)]))
     limit_threads(cell.threads)
-    train_all(cell, arguments.out)
+    child(partial(train_all, cell, out), arguments.beat)
+    return 0
 
 
 if __name__ == "__main__":

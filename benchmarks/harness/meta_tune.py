@@ -9,24 +9,30 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.harness.adapt import ADAPTATION, MODELS, adapt_all
+from benchmarks.harness.adapt import ADAPTATION, MODELS, adapt_all, bury
 from benchmarks.harness.cell import entry, limit_threads
 from benchmarks.harness.kept import load_table, write_table
 from benchmarks.harness.meta_cell import MetaCell
-from benchmarks.harness.meta_train import train_all
+from benchmarks.harness.meta_train import TRAINED, guard_of
+from benchmarks.harness.phases import Phases
 from benchmarks.harness.registry import learner_class
 from benchmarks.harness.seeds import TUNING_REPLICATES
 from benchmarks.harness.tune import TABLE, grid, str_of
+from benchmarks.harness.watch import child, command_of, supervise
 
 
 def scores(points: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return `start` and `score` by seed: the metric before adaptation, and its geometric mean over steps from 1 on."""
     points = points[points["metric"] == metric]
+    if points.empty:
+        return pd.DataFrame({"start": [], "score": []}, dtype=float)
     values = points["value"].fillna(np.inf)
     medians = values.groupby([points["seed"], points["step"]]).median().clip(lower=1e-12)
     later = medians[medians.index.get_level_values("step") > 0]
@@ -35,18 +41,28 @@ def scores(points: pd.DataFrame, metric: str) -> pd.DataFrame:
     )
 
 
-def tune(cell: MetaCell, out: Path) -> None:
-    """Train and adapt with every cell of the learner's grid, and store one row per grid cell and replicate."""
+def pieces_of(cell: MetaCell, out: Path) -> list[tuple[MetaCell, Path, Path]]:
+    """Return the learner's grid on the replicates of tuning: cell, folder of its models, folder of its tables."""
     replicates = [TUNING_REPLICATES + replicate for replicate in cell.replicates]
     cell = replace(cell, replicates=replicates, part="validation", pictured=0)
+    folders = ((choice, out / f"cell_{number}") for number, choice in enumerate(choices_of(cell)))
+    return [(replace(cell, params={**cell.params, **choice}), folder / "models", folder) for choice, folder in folders]
+
+
+def choices_of(cell: MetaCell) -> list[dict[str, Any]]:
+    """Return the cells of the learner's grid."""
+    return grid(dict(learner_class(cell.algorithm).grid))
+
+
+def tune(cell: MetaCell, out: Path, phases: Phases | None = None) -> None:
+    """Train and adapt with every cell of the learner's grid, and store one row per grid cell and replicate."""
     tables = []
-    for number, choice in enumerate(grid(dict(learner_class(cell.algorithm).grid))):
-        folder, variant = out / f"cell_{number}", replace(cell, params={**cell.params, **choice})
-        train_all(variant, folder / "models")
-        adapt_all(variant, folder / "models", folder)
-        models = load_table(folder / MODELS).set_index("seed")
-        found = scores(load_table(folder / ADAPTATION), models["metric"].iloc[0])
+    for number, (piece, choice) in enumerate(zip(pieces_of(cell, out), choices_of(cell), strict=True)):
+        adapt_all(*piece, phases, number)
+        models = load_table(piece[2] / MODELS).set_index("seed")
+        found = scores(load_table(piece[2] / ADAPTATION), models["metric"].iloc[0]).reindex(models.index)
         ended = np.isfinite(found["score"])
+        broken = np.where(models["status"].isin(TRAINED), "diverged", models["status"])
         tables.append(
             pd.DataFrame(
                 {
@@ -55,27 +71,32 @@ def tune(cell: MetaCell, out: Path) -> None:
                     "method": cell.learner,
                     "cell": number,
                     "choice": str_of(choice),
-                    "status": np.where(ended, "finished", "diverged"),
-                    "reason": np.where(ended, "", models["reason"].reindex(found.index)),
+                    "status": np.where(ended, "finished", broken),
+                    "reason": np.where(ended, "", models["reason"]),
                     "loss_start": found["start"],
                     "loss_final": found["score"].where(ended),
-                    "cost": models["train_samples"].reindex(found.index).astype(float),
-                    "wall_s": models["train_s"].reindex(found.index),
+                    "cost": models["train_samples"].astype(float),
+                    "wall_s": models["train_s"].astype(float),
                 }
             )
         )
     write_table(out / TABLE, pd.concat(tables, ignore_index=True))
 
 
-def main() -> None:
-    """Parse the command line and tune."""
+def main() -> int:
+    """Parse the command line; watch a child that tunes, or be that child."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True, help="learner and family as JSON")
     parser.add_argument("--out", required=True, type=Path, help="folder for the grid's results")
+    parser.add_argument("--beat", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    cell = MetaCell.from_json(arguments.spec)
+    cell, out = MetaCell.from_json(arguments.spec), arguments.out
+    if arguments.beat is None:
+        command = command_of(__spec__.name, "--spec", arguments.spec, "--out", str(out))
+        return supervise(command, guard_of(cell), partial(bury, pieces_of(cell, out)))
     limit_threads(cell.threads)
-    tune(cell, arguments.out)
+    child(partial(tune, cell, out), arguments.beat)
+    return 0
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from torch import Tensor
 from benchmarks.harness import memory
 from benchmarks.harness.budget import Budget
 from benchmarks.harness.clock import Clock, alarm
-from benchmarks.harness.ending import Ended, Status, ending_of
+from benchmarks.harness.ending import ENDS, Ended, Status, ending_of
 from benchmarks.harness.errors import UsageError
 from benchmarks.harness.kept import load_state, unless_damaged, write_state
 from benchmarks.harness.loop import Limits, Run
@@ -107,7 +107,7 @@ def run(
             if not state.curve:
                 state.checkpoint()
             _loop(state, state_file, fingerprint, progress)
-    except BaseException as error:
+    except ENDS as error:
         if phases.now == "state" and isinstance(error, UsageError):
             raise  # a full disk is no end of this run
         ended, phase = ending_of(error), phases.now
@@ -118,7 +118,7 @@ def run(
                 begun.state.checkpoint()
             phases.enter("incumbent")
             incumbent = begun.space.project(begun.state.method.incumbent())
-        except BaseException as error:
+        except ENDS as error:
             ended, phase = ending_of(error), phases.now
     curve = begun.state.curve if begun.state else []
     losses = [point["value"] for point in curve if point["metric"] == "loss"]

@@ -20,9 +20,11 @@ from benchmarks.harness.cell import entry, limit_threads, open_device
 from benchmarks.harness.errors import UsageError, unknown
 from benchmarks.harness.kept import read_json, write_json, write_table
 from benchmarks.harness.parameters import at_least, check
+from benchmarks.harness.phases import NOBODY, Phases
 from benchmarks.harness.seeds import derive
 from benchmarks.harness.sources import fingerprint, sources
 from benchmarks.harness.store import require_writable
+from benchmarks.harness.watch import Death, Guard, child, command_of, supervise
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 TABLE = "sampling.parquet"
 COLUMNS = ["suite", "family", "model", "method", "n", "seed", "member", "metric", "value", "train_samples", "train_s"]
+COLUMNS += ["status", "reason"]
+PIECE_S = 7200.0  # for one piece, and what those of its model and seed share
 MODELS = ("nbrdf", "phong", "cook_torrance", "pca")
 METHODS = ("random", "stratified", "meta", "learned")
 ADAM_RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # of the fit from the mean start, decaying to zero
@@ -100,6 +104,25 @@ class Sampling:
         for key in ("suite", "family", "models", "methods", "counts", "seeds"):
             facts.pop(key)
         return fingerprint(sources("benchmarks.harness.sampling"), json.dumps(facts, sort_keys=True))
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What is kept as soon as it is computed."""
+
+    model: str
+    method: str
+    n: int
+    seed: int
+
+    def file(self, out: Path) -> Path:
+        """Return where it is kept."""
+        return out / f"{self.model}_{self.method}_{self.n}_{self.seed}.json"
+
+    def facts(self) -> dict[str, Any]:
+        """Return the row of a piece of which nothing is known."""
+        unknown = {"member": "", "metric": "", "value": None, "train_samples": None, "train_s": None}
+        return {"model": self.model, "method": self.method, "n": self.n, "seed": self.seed, **unknown}
 
 
 class Bench:
@@ -249,40 +272,101 @@ def run_piece(bench: Bench, method: str, n: int) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def run_sampling(spec: Sampling, out: Path) -> None:
-    """Compute the missing pieces, then write the table into `out`."""
-    import pandas as pd
+def run_sampling(spec: Sampling, out: Path, phases: Phases | None = None) -> None:
+    """Compute the missing pieces, then write the table into `out`; a piece that broke off has one row, without value.
 
+    Args:
+        spec: What to compute.
+        out: Folder of the table.
+        phases: Where the job notes what it is doing, for a process that watches it.
+    """
+    phases = phases or Phases()
     open_device(spec.device)
     require_writable(out)
     mark = spec.fingerprint()
-    rows = []
-    for model, seed in product(spec.models, spec.seeds):
-        bench = None
-        for n, method in product(spec.counts, spec.methods):
-            kept = out / f"{model}_{method}_{n}_{seed}.json"
-            stored = read_json(kept, ("fingerprint", "rows"))
-            if stored is None or stored["fingerprint"] != mark:
-                bench = bench or Bench(spec, model, seed)
-                stored = {"fingerprint": mark, "rows": run_piece(bench, method, n)}
-                write_json(kept, stored)
-                errors = [row["value"] for row in stored["rows"] if row["metric"] == bench.family.metric]
-                print(f"{model} {method} n={n} seed {seed}: log-L1 {sum(errors) / len(errors):.4f}", flush=True)
-            rows += [{"suite": spec.suite, "family": spec.family, **row} for row in stored["rows"]]
-    for row in rows:
-        row["value"] = row["value"] if math.isfinite(row["value"]) else float("nan")
-    write_table(out / TABLE, pd.DataFrame(rows, columns=COLUMNS))
+    benches: dict[tuple[str, int], Bench] = {}
+    for number, piece in enumerate(pieces_of(spec)):
+        if read_piece(out, piece, mark) is None:
+            phases.begin(number, piece.seed)
+            phases.enter("train")
+            keep(out, piece, mark, rows_of(spec, piece, benches))
+    phases.begin(0)
+    phases.enter("tables")
+    write_rows(spec, out)
 
 
-def main() -> None:
-    """Parse the command line and run."""
+def pieces_of(spec: Sampling) -> list[Piece]:
+    """Return what is to be computed, in its order."""
+    pairs = product(spec.models, spec.seeds)
+    return [Piece(model, method, n, seed) for model, seed in pairs for n, method in product(spec.counts, spec.methods)]
+
+
+def rows_of(spec: Sampling, piece: Piece, benches: dict[tuple[str, int], Bench]) -> list[dict[str, Any]]:
+    """Return the rows of a piece; `benches` holds what those of one model and seed share."""
+    from benchmarks.harness.ending import ENDS, ending_of
+
+    key = piece.model, piece.seed
+    try:
+        if key not in benches:
+            benches.clear()
+            benches[key] = Bench(spec, *key)
+        return run_piece(benches[key], piece.method, piece.n)
+    except ENDS as error:
+        ended = ending_of(error)
+        return [{**piece.facts(), "status": ended.status, "reason": ended.reason}]
+
+
+def read_piece(out: Path, piece: Piece, mark: str) -> list[dict[str, Any]] | None:
+    """Return the rows that are kept of a piece, if there are any of this code and these settings."""
+    stored = read_json(piece.file(out), ("fingerprint", "rows"))
+    return stored["rows"] if stored is not None and stored["fingerprint"] == mark else None
+
+
+def keep(out: Path, piece: Piece, mark: str, rows: list[dict[str, Any]]) -> None:
+    """Keep the rows of a piece."""
+    write_json(piece.file(out), {"fingerprint": mark, "rows": rows})
+    told = rows[0].get("reason") or f"first value {rows[0]['value']:.4g}"
+    print(f"{piece.model} {piece.method} n={piece.n} seed {piece.seed}: {told}", flush=True)
+
+
+def bury(spec: Sampling, out: Path, death: Death) -> int:
+    """Keep one row of the piece that a dead job was at, of all that are missing where none had begun."""
+    mark, given_up = spec.fingerprint(), 0
+    for number, piece in enumerate(pieces_of(spec)):
+        at_it = number == death.beat.item or death.beat.replicate == NOBODY
+        if at_it and read_piece(out, piece, mark) is None:
+            keep(out, piece, mark, [{**piece.facts(), "status": death.status, "reason": death.reason}])
+            given_up += 1
+    return given_up
+
+
+def write_rows(spec: Sampling, out: Path) -> None:
+    """Write the table of all pieces, which are there."""
+    import pandas as pd
+
+    mark, rows = spec.fingerprint(), []
+    for piece in pieces_of(spec):
+        for row in read_piece(out, piece, mark) or ():
+            value = row.get("value")
+            finite = value is not None and math.isfinite(value)
+            rows.append({"suite": spec.suite, "family": spec.family, **row, "value": value if finite else float("nan")})
+    write_table(out / TABLE, pd.DataFrame(rows, columns=COLUMNS).fillna({"status": "ok", "reason": ""}))
+
+
+def main() -> int:
+    """Parse the command line; watch a child that computes, or be that child."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True, help="the specification as JSON")
     parser.add_argument("--out", required=True, type=Path, help="folder for the table")
+    parser.add_argument("--beat", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    spec = Sampling.from_json(arguments.spec)
+    spec, out = Sampling.from_json(arguments.spec), arguments.out
+    if arguments.beat is None:
+        command = command_of(__spec__.name, "--spec", arguments.spec, "--out", str(out))
+        return supervise(command, Guard(phase_s=math.inf, replicate_s=PIECE_S), partial(bury, spec, out))
     limit_threads(spec.threads)
-    run_sampling(spec, arguments.out)
+    child(partial(run_sampling, spec, out), arguments.beat)
+    return 0
 
 
 if __name__ == "__main__":

@@ -78,9 +78,10 @@ def tables_of_runs(suite: Suite, results: Path) -> dict[str, pd.DataFrame | Pict
     cells = suite.cells
     labels = dict.fromkeys(cell.task for cell in cells)
     tasks, gradients = read_tasks(suite.name, labels, results), read_gradients(suite.name, labels, results)
-    runs, curves = read_runs(cells, results), read_curves(cells, results)
+    runs, curves = with_dims(read_runs(cells, results), tasks), read_curves(cells, results)
+    measured = tasks[tasks["status"] == "ok"]  # of the others neither start nor floor is known
     oracles = {name for name in {cell.algorithm for cell in cells} if method_class(name).oracle}
-    targets = make_targets(tasks)
+    targets = make_targets(measured)
     hits = make_hits(runs, curves, targets)
     scores = make_scores(runs, tasks, hits, oracles)
     grid = read_grid(suite.tuned_path)
@@ -91,13 +92,19 @@ def tables_of_runs(suite: Suite, results: Path) -> dict[str, pd.DataFrame | Pict
         "targets.csv": targets,
         "scores.csv": scores,
         "summary.csv": make_summary(scores),
-        "qc.csv": make_quality(Results(cells, tasks, runs, curves, scores, grid, untuned)),
+        "qc.csv": make_quality(Results(cells, measured, runs, curves, scores, grid, untuned)),
         "runs.parquet": runs,
         "curves.parquet": curves,
         "hits.parquet": hits,
-        "reproduction.csv": make_reproduction(tasks, runs, curves),
+        "reproduction.csv": make_reproduction(measured, runs, curves),
         "pictures.npz": collect_pictures(cells, suite.pictured, results),
     }
+
+
+def with_dims(runs: pd.DataFrame, tasks: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs with their tasks' dimensions where a run did not come to know its own."""
+    dims = runs["dim"].fillna(runs["task"].map(tasks.set_index("task")["dim"])).astype(float)
+    return runs.assign(dim=dims if dims.isna().any() else dims.astype(int))
 
 
 def read_grid(tuned: Path | None) -> pd.DataFrame | None:

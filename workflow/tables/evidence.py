@@ -96,7 +96,7 @@ class Evidence:
 
     def tasks_where(self, problem: str | None = None, least_dim: int = 1, **params: Any) -> list[str]:
         """Return the labels of tasks of this problem, size and with these parameters."""
-        chosen = self.tasks[self.tasks["dim"] >= least_dim]
+        chosen = self.tasks[(self.tasks["dim"] >= least_dim) & self.tasks["loss_start"].notna()]
         if problem is not None:
             chosen = chosen[chosen["problem"] == problem]
         matches = chosen["params"].map(

@@ -151,9 +151,9 @@ def statuses(results: Results) -> Iterator[Row]:
         ran = float(1 - share.get("unsupported", 0))
         broken = float(share.drop([*GOOD, "unsupported"], errors="ignore").sum())
         late = float(share.get("timeout", 0))
-        raised = float(share.get("failed", 0))
+        raised = float(share.get("crashed", 0))
         verdict = "fail" if raised else "warn" if broken or late else "ok"
-        told = f"{broken:.0%} broke off ({raised:.0%} by an exception of the task), {late:.0%} timed out, "
+        told = f"{broken:.0%} broke off ({raised:.0%} crashed), {late:.0%} timed out, "
         told += f"{1 - ran:.0%} unsupported, of {len(runs)} runs"
         yield str(method), broken + late, verdict, told
 

@@ -15,9 +15,15 @@ FOLDER = Path(__file__).parents[1] / "schemas" / "tables"
 TYPES = {
     "string": lambda column: types.is_object_dtype(column) or types.is_string_dtype(column),
     "number": lambda column: types.is_numeric_dtype(column) and not types.is_bool_dtype(column),
-    "integer": types.is_integer_dtype,
-    "boolean": types.is_bool_dtype,
+    "integer": lambda column: types.is_integer_dtype(column) or _whole_where_known(column),
+    "boolean": lambda column: types.is_bool_dtype(column) or column.dropna().map(type).eq(bool).all(),
 }
+
+
+def _whole_where_known(column: pd.Series) -> bool:
+    """Tell whether a column of floats holds whole numbers and missing ones: pandas has no other integers with gaps."""
+    known = column.dropna()
+    return types.is_float_dtype(column) and len(known) < len(column) and bool((known % 1 == 0).all())
 
 
 class SchemaError(ValueError):

@@ -67,7 +67,7 @@ def make_scores(runs: pd.DataFrame, tasks: pd.DataFrame, hits: pd.DataFrame, ora
     by_cell = {key: group for key, group in hits.groupby(["task", "method"])}
     rows = [
         {"suite": group["suite"].iloc[0], "task": key[0], "method": key[1]}
-        | _row(group.sort_values("seed"), by_cell[key])
+        | _row(group.sort_values("seed"), by_cell.get(key, hits.iloc[:0]))
         for key, group in runs.groupby(["task", "method"], sort=False)
     ]
     table = pd.DataFrame(rows)
@@ -90,7 +90,7 @@ def _row(runs: pd.DataFrame, hits: pd.DataFrame) -> dict[str, Any]:
     row: dict[str, Any] = {
         "algorithm": runs["algorithm"].iloc[0],
         "oracle": bool(runs["oracle"].iloc[0]),
-        "dim": int(runs["dim"].iloc[0]),
+        "dim": runs["dim"].iloc[0],
         "budget": int(runs["budget"].max()),
         "n_runs": len(runs),
         "n_ok": n_ok,
@@ -105,6 +105,8 @@ def _row(runs: pd.DataFrame, hits: pd.DataFrame) -> dict[str, Any]:
             middle, low, high = np.nan, np.nan, np.nan
         row |= {f"{name}_median": middle, f"{name}_low": low, f"{name}_high": high}
     solved = hits[hits["target"] == SOLVED]
+    if solved.empty:  # the task could not be measured: it has no targets
+        return row | dict.fromkeys(_NOT_RUN, np.nan)
     success = solved["hit"].to_numpy(bool)
     spent = np.where(success, solved["cost"], runs["cost"]).astype(float)
     pairs = np.stack([spent, success], axis=-1)
