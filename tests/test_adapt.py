@@ -56,8 +56,8 @@ def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(tmp_path, 
     monkeypatch.setattr(meta_train, "KEEP_S", 0.0)
     keep, calls = meta_train.keeper, []
 
-    def killed(path, mark):
-        inner = keep(path, mark)
+    def killed(path, mark, phases):
+        inner = keep(path, mark, phases)
 
         def progress(state):
             inner(state)

@@ -13,7 +13,7 @@ import torch
 from agreement import assert_agree
 from torch.nn.functional import avg_pool2d
 
-from benchmarks.harness.errors import UsageError
+from benchmarks.harness.errors import Unsupported
 from benchmarks.harness.sources import ROOT
 from benchmarks.rendering import _mitsuba as module
 from benchmarks.rendering._mitsuba import backend, llvm_candidates, works
@@ -192,12 +192,12 @@ def test_scalar_and_llvm_draw_the_same_picture(with_gradient, without_llvm):
 
 def test_a_missing_mitsuba_is_told_with_the_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "mitsuba", None)
-    with pytest.raises(UsageError, match=r"Mitsuba 3.*pip install 'mitsuba"):
+    with pytest.raises(Unsupported, match=r"Mitsuba 3.*pip install 'mitsuba"):
         backend.__wrapped__()
 
 
 def test_a_missing_gpu_is_told():
     if works("cuda_ad_rgb"):
         pytest.skip("Mitsuba finds a GPU here")
-    with pytest.raises(UsageError, match=r"device 'cuda'.*cuda_ad_rgb does not run here.*device: cpu"):
+    with pytest.raises(Unsupported, match=r"device 'cuda'.*cuda_ad_rgb does not run here.*device: cpu"):
         Cup(device="cuda")

@@ -100,7 +100,7 @@ SPOILT = [
     ("gradients", change("tasks", everything, gradient_error=1.0), "a", "warn"),
     ("statuses", change("runs", one, status="timeout"), "m", "warn"),
     ("statuses", change("runs", one, status="diverged", loss_final=math.nan), "m", "warn"),
-    ("statuses", change("runs", one, status="failed", loss_final=math.nan), "m", "fail"),
+    ("statuses", change("runs", one, status="crashed", loss_final=math.nan), "m", "fail"),
     ("timing", change("runs", lambda frame: frame["method"] == "m", eval_s=50.0), "a", "warn"),
     ("uniform", change("runs", one, device="another"), "device", "warn"),
     ("uniform", change("runs", one, versions="python=3.11.7 torch=2.12.0"), "versions", "warn"),

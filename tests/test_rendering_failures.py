@@ -67,7 +67,7 @@ class _Raise(_Nan):
 @pytest.mark.parametrize("healthy", [0, 40])
 @pytest.mark.parametrize(
     ("kind", "status", "words"),
-    [(_Nan, "invalid_loss", "answered nan"), (_Raise, "failed", "RuntimeError.*the renderer gave up")],
+    [(_Nan, "invalid_loss", "answered nan"), (_Raise, "crashed", "RuntimeError.*the renderer gave up")],
 )
 def test_a_bad_render_is_a_row(kind, status, words, healthy):
     problem = kind(width=16, height=12, spp=4)

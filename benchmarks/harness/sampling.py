@@ -125,6 +125,13 @@ class Piece:
         return {"model": self.model, "method": self.method, "n": self.n, "seed": self.seed, **unknown}
 
 
+def params_of(spec: Sampling, model: str) -> dict[str, Any]:
+    """Return the parameters of the family; raises UsageError for a wrong one."""
+    from benchmarks.appearance.brdf import Brdf
+
+    return check(Brdf.setup, {**spec.params, "model": model}, f"family {spec.family!r} (appearance.brdf)")
+
+
 class Bench:
     """One model and seed: the family, and what all methods share before they see a number of measurements."""
 
@@ -134,8 +141,7 @@ class Bench:
         from methods.meta.general import General
 
         self.spec, self.model, self.seed = spec, model, seed
-        params = check(Brdf.setup, {**spec.params, "model": model}, f"family {spec.family!r} (appearance.brdf)")
-        self.family = Brdf(device=spec.device, **params)
+        self.family = Brdf(device=spec.device, **params_of(spec, model))
         self.tasks = min(spec.tasks_per_step, len(self.family.training_members))
         mean = General(tasks_per_step=self.tasks, steps_per_task=1, outer_rate=MEAN_RATE)
         self.mean = self.train(mean, spec.mean_steps * self.tasks * self.family.samples, "mean")
@@ -283,6 +289,8 @@ def run_sampling(spec: Sampling, out: Path, phases: Phases | None = None) -> Non
     phases = phases or Phases()
     open_device(spec.device)
     require_writable(out)
+    for model in spec.models:
+        params_of(spec, model)
     mark = spec.fingerprint()
     benches: dict[tuple[str, int], Bench] = {}
     for number, piece in enumerate(pieces_of(spec)):
@@ -325,7 +333,8 @@ def read_piece(out: Path, piece: Piece, mark: str) -> list[dict[str, Any]] | Non
 def keep(out: Path, piece: Piece, mark: str, rows: list[dict[str, Any]]) -> None:
     """Keep the rows of a piece."""
     write_json(piece.file(out), {"fingerprint": mark, "rows": rows})
-    told = rows[0].get("reason") or f"first value {rows[0]['value']:.4g}"
+    errors = [row["value"] for row in rows if row["metric"] == "log_l1"]
+    told = f"log-L1 {sum(errors) / len(errors):.4f}" if errors else rows[0]["reason"]
     print(f"{piece.model} {piece.method} n={piece.n} seed {piece.seed}: {told}", flush=True)
 
 

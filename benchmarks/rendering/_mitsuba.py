@@ -14,11 +14,12 @@ from types import ModuleType
 
 import torch
 
-from benchmarks.harness.errors import UsageError
+from benchmarks.harness.errors import Unsupported
 
 PLACES = ("/usr/lib/*-linux-gnu", "/usr/lib64", "/usr/local/lib", "/usr/lib/llvm-*/lib", "/opt/homebrew/opt/llvm/lib")
 OLDEST = 17  # Dr.Jit 1.5 refuses LLVM 14, and aborts the process as soon as it renders with 15 or 16
 MEND = "install LLVM 17 or newer, e.g. `apt-get install libllvm19` or `conda install -c conda-forge libllvm19`"
+LIBRARIES = "it needs system libraries, e.g. `apt-get install libatomic1 libllvm19`"
 # A whole picture and its derivative: LLVM 15 starts, adds numbers, and dies when it traces a ray.
 PROBE = """
 import mitsuba as mi
@@ -80,16 +81,20 @@ def backend(device: str = "cpu") -> Backend:
     """Return Mitsuba for this device: LLVM or CUDA with gradients, or the scalar variant without.
 
     Raises:
-        UsageError: Mitsuba is not installed, or the device is a GPU that Mitsuba cannot use.
+        Unsupported: Mitsuba is not installed or cannot be loaded, or the device is a GPU that it cannot use.
     """
     try:
         import mitsuba as mi
-    except ImportError as error:
-        raise UsageError(f"benchmarks/rendering needs Mitsuba 3: `pip install 'mitsuba>=3.9,<4'` ({error})") from error
+
+        mi.variants()
+    except ModuleNotFoundError as error:
+        raise Unsupported(f"needs Mitsuba 3 ({error}): pip install 'mitsuba>=3.9,<4'") from error
+    except Exception as error:  # Dr.Jit hides a system library that is missing behind errors of many kinds
+        raise Unsupported(f"Mitsuba cannot be loaded ({type(error).__name__}: {_cause(error)}): {LIBRARIES}") from error
     variant, no_gradient = "", ""
     if device.startswith("cuda"):
         if not works("cuda_ad_rgb"):
-            raise UsageError(f"device {device!r}: Mitsuba's variant cuda_ad_rgb does not run here; set `device: cpu`")
+            raise Unsupported(f"device {device!r}: Mitsuba's variant cuda_ad_rgb does not run here; set `device: cpu`")
         variant = "cuda_ad_rgb"
     else:
         for library in llvm_candidates():
@@ -105,6 +110,13 @@ def backend(device: str = "cpu") -> Backend:
 
     dr.set_thread_count(torch.get_num_threads())
     return Backend(mi, variant, no_gradient)
+
+
+def _cause(error: BaseException) -> str:
+    """Return the first line of what went wrong first."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__
+    return next(iter(str(error).splitlines()), "")
 
 
 def _complaint() -> str:

@@ -14,9 +14,14 @@ from benchmarks.harness.sampling import TABLE
 from workflow.tables.collect import read_parquet
 from workflow.tables.intervals import Floats, bootstrap, interval, median
 from workflow.tables.pictures import Pictures, read_pictures
-from workflow.tables.schema import check
+from workflow.tables.schema import check, schema
 
 OVER = ("median", "mean")  # of members
+RATIOS = [
+    *("family", "metric", "learner", "rival", "seed", "step", "quality", "rival_steps", "rival_last"),
+    *("steps_ratio", "seconds_ratio", "samples_ratio"),
+]
+MEASURED = ("train_s", "train_loss", "step_s")  # numbers that a failed learner lacks
 RESAMPLES = 500  # of members and seeds at every checkpoint
 
 
@@ -28,14 +33,20 @@ def folder_of(cell: MetaCell, results: Path) -> Path:
 def read_models(cells: Sequence[MetaCell], results: Path) -> pd.DataFrame:
     """Return models.parquet."""
     tables = [read_parquet(folder_of(cell, results) / MODELS, results) for cell in cells]
-    tables = [table.assign(train_loss=table["train_loss"].astype(float)) for table in tables]
-    return check(pd.concat(tables, ignore_index=True), "models")
+    models = pd.concat([table.astype(object) for table in tables], ignore_index=True).infer_objects()
+    return check(models.assign(**{name: models[name].astype(float) for name in MEASURED}), "models")
+
+
+def stacked(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the tables in one, without the empty ones (learners that failed), which would spoil the columns' types."""
+    full = [table for table in tables if len(table)]
+    return pd.concat(full or tables[:1], ignore_index=True)
 
 
 def read_adaptation(cells: Sequence[MetaCell], results: Path) -> pd.DataFrame:
     """Return adaptation.parquet."""
     tables = [read_parquet(folder_of(cell, results) / ADAPTATION, results) for cell in cells]
-    return check(pd.concat(tables, ignore_index=True), "adaptation")
+    return check(stacked(tables), "adaptation")
 
 
 def read_sampling(models: Iterable[str], results: Path) -> pd.DataFrame:
@@ -87,7 +98,7 @@ def make_quality_at(adaptation: pd.DataFrame) -> pd.DataFrame:
                 "n_members": grid.shape[1],
             }
         )
-    return check(pd.DataFrame(rows), "quality_at")
+    return check(pd.DataFrame(rows, columns=list(schema("quality_at")["columns"])), "quality_at")
 
 
 def resampled_medians(grid: Floats, generator: np.random.Generator) -> Floats:
@@ -122,7 +133,9 @@ def make_ratios(models: pd.DataFrame, adaptation: pd.DataFrame) -> pd.DataFrame:
 
 def ratios_of(models: pd.DataFrame, medians: pd.DataFrame) -> pd.DataFrame:
     """Return the like for one statistic over members."""
-    facts = models.drop_duplicates(["family", "learner"]).set_index(["family", "learner"])
+    facts = (
+        models[models["inner_steps"].notna()].drop_duplicates(["family", "learner"]).set_index(["family", "learner"])
+    )
     curves = {key: curve.droplevel([0, 1, 2, 3]) for key, curve in medians.groupby(level=[0, 1, 2, 3])}
     rows = []
     for (family, metric, learner, seed), curve in curves.items():
@@ -153,7 +166,7 @@ def ratios_of(models: pd.DataFrame, medians: pd.DataFrame) -> pd.DataFrame:
                     "samples_ratio": cost["samples"] / ours["samples"],
                 }
             )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=RATIOS)
 
 
 def make_speedups(suite: str, ratios: pd.DataFrame) -> pd.DataFrame:
@@ -170,4 +183,4 @@ def make_speedups(suite: str, ratios: pd.DataFrame) -> pd.DataFrame:
         facts = {"step": int(group["step"].iloc[0]), "rival_last": int(group["rival_last"].max())}
         bounds = {"steps_low": low, "steps_high": high, "n_seeds": len(group)}
         rows.append({"suite": suite, **dict(zip(keys, key, strict=True)), **facts, **middle, **bounds})
-    return check(pd.DataFrame(rows), "speedups")
+    return check(pd.DataFrame(rows, columns=list(schema("speedups")["columns"])), "speedups")
