@@ -1,7 +1,7 @@
 """Whether noisy estimates agree, judged by the noise that they show themselves: no tolerance is found by trying.
 
-Every estimate is one render, one batch of samples: independent of the others, by its seed. An element's mean over them is
-compared by Welch's t-test; Bonferroni's correction over the elements keeps the chance that a right program fails below
+Every estimate is one render, one batch of samples: independent of the others, by its seed. An element's mean over them
+is compared by Welch's t-test; Bonferroni's correction over the elements keeps the chance that a right program fails below
 `false_alarm` per call, whatever variant of Mitsuba draws the samples (t because the spread is estimated too).
 """
 
@@ -48,8 +48,8 @@ def assert_agree(
     Args:
         samples: (n, *shape), n ≥ 4 independent estimates.
         truth: (*shape) or a number, known exactly; else `others` (m, *shape) are given, independent estimates too.
-        resolution: a difference that has to be seen: every element's margin is asserted to be smaller, so that a test too
-            noisy to fail is one that fails.
+        resolution: a difference that has to be seen: every element's margin is asserted to be smaller, so that a test
+            too noisy to fail is one that fails.
         bias: a systematic difference that is allowed besides, of a known cause.
         false_alarm: chance that a right program fails.
     """

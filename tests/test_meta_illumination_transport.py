@@ -95,8 +95,8 @@ def test_a_lone_light_is_mirrored_where_it_must_be(view):
 
 @pytest.mark.llvm
 def test_transport_is_that_of_mitsuba():
-    """On pixels that one ball covers, by the spread over 16 of Mitsuba's renders: each colour's mean to .5 %, and the mean
-    of 16 neighbours to 3 %, is what the coarseness of our map of texels may cost."""
+    """On pixels that one ball covers, by the spread over 16 of Mitsuba's renders: each colour's mean to .5 %, and the
+    mean of 16 neighbours to 3 %, is what the coarseness of our map of texels may cost."""
     from benchmarks.rendering._mitsuba import backend
 
     mi = backend("cpu").mi

@@ -159,8 +159,8 @@ def mitsuba_scene(mi, rooms, pixels):
 def test_mitsuba_renders_the_same_picture(row):
     """Mitsuba's path integrator with as many bounces: every colour's mean, and blocks of 8 × 8 pixels.
 
-    Left out are pixels that see a light directly, and their neighbours: their edges drown the rest in noise, and a light
-    has no brightness of its own in our pictures.
+    Left out are pixels that see a light directly, and their neighbours: their edges drown the rest in noise, and a
+    light has no brightness of its own in our pictures.
     """
     from benchmarks.rendering._mitsuba import backend
 

@@ -61,8 +61,8 @@ def distances(problem, radius):
 
 @pytest.mark.parametrize(("name", "case"), INVISIBLE)
 def test_every_start_is_on_an_exact_plateau(name, case):
-    """To the last bit, but for the scalar variant: a path that meets the sphere out of sight takes fewer random numbers,
-    and the pixel's other paths take others. There the pictures agree on average, in blocks of 8 × 8 pixels."""
+    """To the last bit, but for the scalar variant: a path that meets the sphere out of sight takes fewer random
+    numbers, and the pixel's other paths take others. There the pictures agree on average, in blocks of 8 × 8 pixels."""
     problem = scene(name, case)
     changes = []
     for seed in range(STARTS):
