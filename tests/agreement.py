@@ -1,8 +1,8 @@
 """Whether noisy estimates agree, judged by the noise that they show themselves: no tolerance is found by trying.
 
 Every estimate is one render, one batch of samples: independent of the others, by its seed. An element's mean over them
-is compared by Welch's t-test; Bonferroni's correction over the elements keeps the chance that a right program fails below
-`false_alarm` per call, whatever variant of Mitsuba draws the samples (t because the spread is estimated too).
+is compared by Welch's t-test; Bonferroni's correction over the elements keeps the chance that a right program fails
+below `false_alarm` per call, whatever variant of Mitsuba draws the samples (t because the spread is estimated too).
 """
 
 from __future__ import annotations
