@@ -76,8 +76,8 @@ def test_options_of_figures(name):
     ("module", "key", "value", "words"),
     [
         ("methods.evolution_strategy", "batch", 0, "must be at least 1"),
-        ("methods.adam", "lr", -0.1, "must be more than 0"),
-        ("methods.prdpt", "sigma", 0, "must be more than 0"),
+        ("methods.adam", "lr", -0.1, "must be at least 1e-12"),
+        ("methods.prdpt", "sigma", 0, "must be at least 1e-12"),
         ("methods.prdpt", "sigma_end", 1.5, "must be at most 1"),
         ("methods.prdpt", "lr", math.nan, "must be a finite number"),
         ("methods.prdpt", "lr", "1e-3", "write 0.001"),
@@ -87,7 +87,7 @@ def test_options_of_figures(name):
         ("methods.zerograds", "frequencies", 65, "must be at most 64"),
         ("methods.gauss_newton", "memory", 1, "must be less than 1"),
         ("methods.meta.maml", "tasks_per_step", 0, "must be at least 1"),
-        ("methods.meta.overfit", "lr", 0, "must be more than 0"),
+        ("methods.meta.overfit", "lr", 0, "must be at least 1e-12"),
         ("benchmarks.rendering.sphere", "spp", 0, "must be at least 1"),
         ("benchmarks.rendering.sphere", "case", [], "expected 'overlap' or 'apart' or 'occluded'"),
     ],
@@ -121,7 +121,7 @@ def test_reading_a_signature_runs_nothing():
         ("--set lr=1e-3", "write 0.001"),
         ("--set lr=1 --set lr=2", "twice"),
         ("--set lr", "KEY=VALUE"),
-        ("--set lr=0", "'lr' is 0, must be more than 0"),
+        ("--set lr=0", "'lr' is 0, must be at least 1e-12"),
         ("--set lr=010", "octal"),
         ("--set lr={5:1}", "line 1"),
         ("--task-set dim=0", "'dim' is 0, must be at least 1"),
@@ -164,4 +164,4 @@ def test_the_command_line_as_it_is():
         encoding="utf-8",
     )
     assert "lr" in run.stdout
-    assert "more than 0" in run.stdout
+    assert "float, at least 1e-12, at most 1e+12" in run.stdout
