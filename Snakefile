@@ -2,17 +2,19 @@
 #
 #   snakemake --cores all                                        the suite config/desk.yaml
 #   snakemake --cores all --configfile config/smoke.yaml         another suite
+#   snakemake --cores all --directory elsewhere                  results below another folder
+#   snakemake --cores all -s path/to/Snakefile                   the same, typed in that folder
 #
 # Targets: all, tables, figures, report, redraw, tune, or any file below results.
 
 from snakemake.utils import min_version
 
-min_version("9.0")
+min_version("9.27")
 
 # A suite is one file: given another, the default is not read at all (Snakemake would merge the two).
 if not workflow.configfiles:
 
-    configfile: "config/desk.yaml"
+    configfile: f"{workflow.basedir}/config/desk.yaml"
 
 
 include: "workflow/rules/common.smk"

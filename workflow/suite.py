@@ -17,6 +17,7 @@ from benchmarks.harness.cell import Cell
 from benchmarks.harness.errors import UsageError
 from benchmarks.harness.meta_cell import MetaCell
 from benchmarks.harness.reading import read_yaml
+from benchmarks.harness.sources import ROOT
 from workflow.places import check_places
 from workflow.validate import BRDF_MODELS, check_names, check_schema
 
@@ -198,7 +199,11 @@ class Suite:
 
     @property
     def tuned_path(self) -> Path | None:
-        return Path(self.config["tuned"]).expanduser() if "tuned" in self.config else None
+        """Return the table of tuned parameters, the checkout's where the working directory has none."""
+        if "tuned" not in self.config:
+            return None
+        path = Path(self.config["tuned"]).expanduser()
+        return path if path.is_file() or not (ROOT / path).is_file() else ROOT / path
 
     def _cell(self, task: str, method: str, tuned: Mapping[str, Any]) -> Cell:
         where, who = self.tasks[task], self.config["methods"][method]

@@ -16,7 +16,8 @@ from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
 
 from benchmarks.harness.errors import UsageError
-from benchmarks.harness.sources import FAMILIES, sources
+from benchmarks.harness.sources import FAMILIES, ROOT, sources
+from workflow.lock import guard
 from workflow.suite import load_suite, to_json
 
 BASE_MIB = 1024  # what Python and the libraries take before a task is built
@@ -57,7 +58,9 @@ PAGES_OF_ALL = {
 
 
 def open_suite():
-    files = [os.path.relpath(path) for path in workflow.configfiles]
+    here = Path.cwd()
+    files = [Path(path).absolute() for path in workflow.configfiles]
+    files = [(path.relative_to(here) if path.is_relative_to(here) else path).as_posix() for path in files]
     if len(files) > 1:
         raise WorkflowError(f"a suite is one config file, got {len(files)}: {', '.join(files)}")
     try:
@@ -88,6 +91,11 @@ def fingerprint_of_tuning():
     return sha256(path.read_bytes()).hexdigest() if path and path.is_file() else ""
 
 
+def ours(name):
+    """A file of the checkout, as seen from the working directory (--directory)."""
+    return name if Path.cwd() == ROOT else str(ROOT / name)
+
+
 def alternatives(labels):
     return "|".join(map(re.escape, labels)) or "none"
 
@@ -112,14 +120,20 @@ TRAININGS = min((len(cell.replicates) for cell in SUITE.meta_cells), default=0)
 TRAINED = [f"{FOLDER}/models/{{family}}/{{learner}}/replicate_{seed}.pt" for seed in range(TRAININGS)]
 META_TUNING = {(cell.family, cell.learner): cell for cell in SUITE.meta_tuning_cells}
 
+if workflow.is_main_process:
+    guard(workflow, SUITE.folder)
+
+# Jobs find the packages from any working directory.
+prefix = f"export PYTHONPATH={shlex.quote(str(ROOT))}${{{{PYTHONPATH:+:$PYTHONPATH}}}}; "
 # `.venv/bin/snakemake` works without an activated environment; in conda's environments `python` is theirs.
 if DeploymentMethod.CONDA not in workflow.deployment_settings.deployment_method:
-    shell.prefix(f'PATH="{Path(sys.executable).parent}:$PATH"; ')
+    prefix += f'PATH="{Path(sys.executable).parent}:$PATH"; '
+shell.prefix(prefix)
 
 
 @cache
 def modules(*names):
-    return frozenset(sources(*names))
+    return frozenset(map(ours, sources(*names)))
 
 
 def sources_of_task(wildcards):

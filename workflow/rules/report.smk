@@ -37,8 +37,9 @@ rule report:
         "../../environment.yml"
     params:
         config=SUITE.path.as_posix(),
+        snakefile=ours("Snakefile"),
     shell:
         logged(
-            "python -m snakemake --cores 1 --nolock --configfile {params.config:q} --report {output:q}"
-            " -- {input.figures:q} {input.pages:q}"
+            "python -m snakemake --snakefile {params.snakefile:q} --cores 1 --nolock --configfile {params.config:q}"
+            " --report {output:q} -- {input.figures:q} {input.pages:q}"
         )

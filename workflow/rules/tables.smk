@@ -13,7 +13,7 @@ rule tables:
         pictures=of_all_learners("adaptation", "pictures.npz"),
         sampling=[f"{FOLDER}/sampling/{model}/sampling.parquet" for model in SUITE.sampling],
         sources=sorted(modules("workflow.tables.__main__")),
-        paper="workflow/tables/paper_prdpt.csv",
+        paper=ours("workflow/tables/paper_prdpt.csv"),
     output:
         [f"{FOLDER}/tables/{name}" for name in TABLES],
     log:
