@@ -1,6 +1,5 @@
 """The pipeline end to end, with a real Snakemake in a copy of the project: what is redone, and what is left alone."""
 
-import contextlib
 import os
 import re
 import shlex
@@ -13,90 +12,14 @@ import pytest
 import yaml
 from snakemake.cli import parse_args
 
-ROOT = Path(__file__).resolve().parent.parent
-PARTS = ["Snakefile", "environment.yml", "profiles", "benchmarks", "methods", "workflow"]
-README = ROOT / "README.md"
-NOTHING = "Nothing to be done"
+from tests.project import MICRO, ROOT, Project
 
 # One process makes the project that they all share.
 pytestmark = pytest.mark.xdist_group("workflow")
 
-MICRO = {
-    "suite": "micro",
-    "seeds": 2,
-    "checkpoints": 6,
-    "limits": {"evaluations": 64, "seconds": 10},
-    "tuned": "results/micro/tuning/best.csv",
-    "tuning": {"seeds": 1, "fraction": 0.5},
-    "tasks": {
-        "square": {"problem": "raster.square", "params": {"size": 16}},
-        "bowl": {"problem": "analytic.quadratic", "params": {"dim": 3}},
-    },
-    "methods": {"random_search": {}, "es": {"algorithm": "evolution_strategy"}},
-    "grid": [{"tasks": ["square", "bowl"], "methods": ["random_search", "es"]}],
-    "figures": {"overview": {}, "gallery": {"tasks": ["square"]}},
-}
+README = ROOT / "README.md"
+NOTHING = "Nothing to be done"
 CELLS = {(task, method) for task in MICRO["tasks"] for method in MICRO["methods"]}
-
-
-class Project:
-    """A copy of the project in which one may edit, run and break things."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        for part in PARTS:
-            if (ROOT / part).is_symlink():
-                (folder / part).symlink_to((ROOT / part).readlink())
-            elif (ROOT / part).is_dir():
-                shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(ROOT / part, folder / part)
-        (folder / "config").mkdir()
-        self.write(MICRO)
-
-    @property
-    def results(self):
-        return self.folder / "results" / "micro"
-
-    def write(self, config, name="micro"):
-        (self.folder / "config" / f"{name}.yaml").write_text(yaml.safe_dump(config))
-
-    def snakemake(self, *arguments, config="config/micro.yaml", ok=True):
-        command = [
-            sys.executable,
-            "-m",
-            "snakemake",
-            "--configfile",
-            config,
-            *([] if "--cores" in arguments else ["--cores", "2"]),
-            *arguments,
-        ]
-        environment = {**os.environ, "MPLBACKEND": "agg"}
-        run = subprocess.run(
-            command, cwd=self.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        assert (run.returncode == 0) == ok, run.stdout[-6000:]
-        return run.stdout
-
-    def planned(self, *arguments):
-        """Return (rule, task, method) of every job that a dry run lists."""
-        jobs = set()
-        for block in self.snakemake("--dry-run", *arguments).split("\n["):
-            rule = re.search(r"^(?:local)?rule (\w+):", block, re.MULTILINE)
-            if rule:
-                found = dict(re.findall(r"(task|method)=(\w+)", block.partition("wildcards:")[2].partition("\n")[0]))
-                jobs.add((rule[1], found.get("task"), found.get("method")))
-        return jobs
-
-    @contextlib.contextmanager
-    def changed(self, name, content):
-        path = self.folder / name
-        before = path.read_text() if path.exists() else None
-        path.write_text(content(before) if callable(content) else content)
-        try:
-            yield path
-        finally:
-            path.unlink() if before is None else path.write_text(before)
 
 
 @pytest.fixture(scope="module")

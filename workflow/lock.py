@@ -17,14 +17,16 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from time import sleep
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import psutil
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from snakemake.persistence import PersistenceBase
-from snakemake.workflow import Workflow
+
+if TYPE_CHECKING:
+    from snakemake.workflow import Workflow
 
 MARK = "BEYOND_GD_RUN"  # in the environment of every job: which run started it
 PATIENCE_S = 5  # for processes to end
