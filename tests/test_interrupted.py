@@ -68,6 +68,10 @@ def started(project, *arguments, log=LOG, **where):
     return run
 
 
+def living(processes):
+    return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
 def kill_all(run):
     os.killpg(run.pid, signal.SIGKILL)
 
@@ -87,7 +91,8 @@ def test_the_same_command_goes_on_after_a_kill(project, kill):
     workers = psutil.Process(run.pid).children(recursive=True)
     kill(run)
     run.wait()
-    alive = [worker for worker in workers if worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE]
+    until(lambda: kill is kill_snakemake or not living(workers))
+    alive = living(workers)
     assert bool(alive) == (kill is kill_snakemake)
     (project.folder / "go").touch() if not alive else None
     again = project.start(*TARGETS)
