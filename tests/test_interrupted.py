@@ -85,12 +85,14 @@ def kill_workers(run):
         child.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kill", [kill_all, kill_snakemake])
 def test_the_same_command_goes_on_after_a_kill(project, kill):
     run = started(project, *TARGETS)
     workers = psutil.Process(run.pid).children(recursive=True)
     kill(run)
     run.wait()
+    run.stdout.close()
     until(lambda: kill is kill_snakemake or not living(workers))
     alive = living(workers)
     assert bool(alive) == (kill is kill_snakemake)
@@ -108,6 +110,7 @@ def test_the_same_command_goes_on_after_a_kill(project, kill):
     assert "Nothing to be done" in project.snakemake(*TARGETS)
 
 
+@pytest.mark.slow
 def test_killed_workers_do_not_stop_what_else_there_is(project):
     run = started(project, "--cores", "1", *TARGETS)
     kill_workers(run)
@@ -118,6 +121,7 @@ def test_killed_workers_do_not_stop_what_else_there_is(project):
     assert (project.folder / TARGETS[1]).is_file()
 
 
+@pytest.mark.slow
 def test_a_living_run_is_named(project):
     run = started(project, *TARGETS)
     records = project.folder / ".snakemake" / "runs"
@@ -132,9 +136,11 @@ def test_a_living_run_is_named(project):
     assert "Error" not in looked
     assert [path.read_bytes() for path in records.iterdir()] == before
     (project.folder / "go").touch()
-    assert run.wait() == 0
+    output = run.communicate()[0]
+    assert run.returncode == 0, output
 
 
+@pytest.mark.slow
 def test_two_suites_at_once_in_one_folder(project):
     run = started(project, *TARGETS)
     (project.folder / "config" / "second.yaml").write_text(
@@ -148,6 +154,7 @@ def test_two_suites_at_once_in_one_folder(project):
     assert run.returncode == 0, output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["--directory", "--snakefile"])
 def test_from_and_into_any_folder(project, way, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("else where")
