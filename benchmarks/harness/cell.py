@@ -246,7 +246,7 @@ def keep(
         "task": cell.task,
         "method": cell.method,
         "seed": replicate,
-        "dim": None,
+        "dim": math.nan,
         "phase": "",
         "budget": cell.evaluations,
         **dict.fromkeys(("n_evals", "n_grads", "n_steps"), 0),
@@ -290,7 +290,7 @@ def bury(pieces: Sequence[Piece], death: Death) -> int:
     cell, out, beat = pieces[death.beat.item].cell, pieces[death.beat.item].out, death.beat
     mark = cell.fingerprint()
     facts = {
-        "dim": beat.dim or None,
+        "dim": beat.dim or math.nan,
         "status": death.status,
         "phase": beat.phase,
         "reason": death.reason,

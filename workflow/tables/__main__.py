@@ -49,7 +49,8 @@ def make_tables(suite: Suite, results: Path) -> dict[str, pd.DataFrame | Picture
         origins.append(tables["runs.parquet"])
     if suite.meta_cells:
         tables |= tables_of_learners(suite, results)
-        claims += learner_claims(tables["models.parquet"], tables["adaptation.parquet"])
+        models = tables["models.parquet"]
+        claims += learner_claims(models[models["inner_steps"].notna()], tables["adaptation.parquet"])
         origins.append(tables["models.parquet"])
     if suite.sampling:
         sampling = read_sampling(suite.sampling, results)

@@ -107,7 +107,7 @@ class Evidence:
     @cached_property
     def _runs(self) -> pd.DataFrame:
         ran = self.runs[self.runs["status"] != "unsupported"].copy()
-        ran["good"] = ran["status"].isin(GOOD)
+        ran["good"] = ran["status"].isin(GOOD) & ran["loss_final"].notna()
         ran["gap"] = gap(ran["loss_final"], ran["task"], self.tasks)
         return ran.set_index(["task", "method", "seed"]).sort_index()
 

@@ -58,7 +58,7 @@ def make_scores(runs: pd.DataFrame, tasks: pd.DataFrame, hits: pd.DataFrame, ora
         oracles: Algorithms that read the true gradient.
     """
     runs = runs.assign(oracle=runs["algorithm"].isin(oracles))
-    good = runs["status"].isin(GOOD)
+    runs["good"] = good = runs["status"].isin(GOOD) & runs["loss_final"].notna()
     runs["loss"] = runs["loss_final"].where(good).fillna(np.inf)  # a failed run is worse than any other
     runs["gap"] = gap(runs["loss"], runs["task"], tasks)
     runs["rank"] = ranks(runs)
@@ -83,7 +83,7 @@ def make_scores(runs: pd.DataFrame, tasks: pd.DataFrame, hits: pd.DataFrame, ora
 
 def _row(runs: pd.DataFrame, hits: pd.DataFrame) -> dict[str, Any]:
     """Return the scores of one cell; `runs` and `hits` sorted by seed."""
-    n_ok = int(runs["status"].isin(GOOD).sum())
+    n_ok = int(runs["good"].sum())
     ran = (runs["status"] != "unsupported").any()
     status = runs["status"].mode().iloc[0]
     reasons = runs.loc[(runs["status"] == status) & (runs["reason"] != ""), "reason"]

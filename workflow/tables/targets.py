@@ -42,6 +42,8 @@ def make_hits(runs: pd.DataFrame, curves: pd.DataFrame, targets: pd.DataFrame) -
     found: dict[str, list[Any]] = {name: [] for name in (*keys, "target", "cost", "wall_s")}
     for key, rows in losses.groupby(keys).indices.items():
         best = np.minimum.accumulate(values[rows])  # falls: search its negative, which rises
+        if key[1] not in ladders:  # the task could not be measured: it has no targets
+            continue
         ladder = ladders[key[1]]
         first = np.searchsorted(-best, -ladder.to_numpy())
         reached = np.flatnonzero(first < len(best))
@@ -49,7 +51,7 @@ def make_hits(runs: pd.DataFrame, curves: pd.DataFrame, targets: pd.DataFrame) -
         columns = (*([part] * len(hit) for part in key), ladder.index[reached], costs[hit], seconds[hit])
         for name, column in zip(found, columns, strict=True):
             found[name].extend(column)
-    hits = pd.DataFrame(found).astype({"seed": int, "target": int})
+    hits = pd.DataFrame(found).astype({**runs[keys].dtypes, "target": int})
     table = table.drop(columns="loss").merge(hits, on=[*keys, "target"], how="left")
     table[["cost", "wall_s"]] = table[["cost", "wall_s"]].astype(float)
     table["hit"] = table["cost"].notna()
