@@ -233,6 +233,8 @@ class TestShipped:
         assert suite.name == path.stem
         if any(task.problem.startswith("rendering.") for task in suite.tasks.values()):
             assert set(suite.figures) >= OF_SCENES
+        elif suite.name == "long":
+            assert set(suite.figures) == {"gallery", "gradient", "ecdf", "time", "overview"}
         elif suite.tasks:
             assert set(suite.figures) == set(figure_names()) - OF_SCENES - OF_LEARNERS
         if suite.meta_cells:

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from benchmarks.harness.problem import Problem
+from methods._ranges import NonNegative
 
 CONTROL = 32  # control points along a side
 STEP = 0.0125  # z = 1.0 in slab widths, the paper's σ
@@ -43,9 +44,16 @@ class HeightField(Problem):
     has_picture = True
 
     def setup(
-        self, photons: Annotated[int, Ge(1), Le(65536)] = 128, pixels: Annotated[int, Ge(2), Le(65536)] = 64
+        self,
+        photons: Annotated[int, Ge(1), Le(65536)] = 128,
+        pixels: Annotated[int, Ge(2), Le(65536)] = 64,
+        roughness: NonNegative = 0.1,
     ) -> None:
-        """Trace photons² photons onto pixels² pixels; the paper uses 512 for both."""
+        """Trace photons² photons onto pixels² pixels; the paper uses 512 for both.
+
+        `roughness` is the start's standard deviation in natural steps: the released code's is about 4.
+        """
+        self.roughness = roughness
         self.dim = CONTROL**2
         self.pixels = pixels
         position = (np.arange(photons) + 0.5) / photons
@@ -58,7 +66,7 @@ class HeightField(Problem):
         self.bytes_per_candidate = 80 * photons**2 + 24 * pixels**2
 
     def start(self, seed: int) -> Tensor:
-        return 0.1 * torch.randn(self.dim, generator=torch.Generator().manual_seed(seed))
+        return self.roughness * torch.randn(self.dim, generator=torch.Generator().manual_seed(seed))
 
     def trace(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return where photons hit the wall, x and y (n, photons²) in frame widths, and whether they get there."""

@@ -32,7 +32,7 @@ from methods.zerograds import Zerograds
 
 ITERATIONS = (1, 30, 120, 300, 600)
 POINTS = 601
-EVALUATIONS_EACH = 8  # an upper bound of what one iteration spends, checked below
+EVALUATIONS_EACH = 20  # an upper bound of what one iteration spends, checked below
 TASK = "toy_spline"
 
 
