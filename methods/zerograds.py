@@ -26,7 +26,7 @@ class Zerograds(Descent):
     step follows an unfitted network; `fit_first` (ours) is there to see whether that matters.
 
     Source: Fischer & Ritschel 2024, *ZeroGrads: Learning Local Surrogates for Non-Differentiable Graphics*. Ours: h_φ
-    is fitted at the unjittered sample, so that the jitter smooths; losses are divided by the mean of the first batch, so
+    is fitted at the unjittered sample, so that it smooths; losses are divided by the mean of the first batch, so
     that `lr_phi` means the same on every task; `lr` is above the published 4e-4 … 8e-3 σ, which belong to millions of
     evaluations, and falls to zero; `lr_phi` is 1e-3 with positional encoding, too (published: 1e-4): θ moves along an
     unfitted network until φ has caught up, and on the caustic that ends worse than it started. A batch of 2 does as

@@ -171,7 +171,7 @@ def test_quadratic_surrogate_bends_and_the_linear_one_does_not():
 
 def test_surrogates_differ_and_descend():
     for kind in ("neural", "quadratic", "linear"):
-        method = Zerograds(space(), 0, surrogate=kind, lr=0.03, lr_phi=1e-2)
+        method = Zerograds(space(), 0, surrogate=kind, lr=0.05, lr_phi=1e-2, batch=2)
         begin = float(bowl(method.incumbent()[None]))
         iterate(method, bowl, 150)
         assert float(bowl(method.incumbent()[None])) - 3.0 < 0.5 * (begin - 3.0)
