@@ -6,6 +6,7 @@ import torch
 import yaml
 from agreement import assert_agree
 
+from benchmarks.harness.errors import Unsupported
 from benchmarks.rendering.cup import Cup
 from workflow.tables import scene_landscape
 from workflow.tables.scene_landscape import REACH, ROOM, SIGMAS, make_scene_landscape, task_table
@@ -115,6 +116,25 @@ def test_the_mug_has_a_plateau_that_smoothing_leaves(tmp_path):
     config["grid"][0]["tasks"] = ["bowl"]
     path.write_text(yaml.safe_dump(config))
     assert len(make_scene_landscape(path)) == 0
+
+
+def test_scenes_that_this_machine_cannot_render_have_no_rows(tmp_path, monkeypatch, capsys):
+    def unloadable(device):
+        raise Unsupported("Mitsuba cannot be loaded: install it")
+
+    monkeypatch.setattr("benchmarks.rendering._scene.backend", unloadable)
+    config = {
+        "suite": "mug",
+        "seeds": 1,
+        "limits": {"evaluations": 10, "seconds": 1},
+        "tasks": {"mug": {"problem": "rendering.cup"}},
+        "methods": {"random_search": {}},
+        "grid": [{"tasks": ["mug"], "methods": ["random_search"]}],
+    }
+    path = tmp_path / "mug.yaml"
+    path.write_text(yaml.safe_dump(config))
+    assert len(make_scene_landscape(path)) == 0
+    assert "mug: Mitsuba cannot be loaded: install it" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("span", np.linspace(1.0, 9.0, 200))

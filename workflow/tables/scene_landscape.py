@@ -23,6 +23,7 @@ import pandas as pd
 import torch
 
 from benchmarks.harness.cell import entry, limit_threads, open_device
+from benchmarks.harness.errors import Unsupported
 from benchmarks.harness.kept import write_table
 from benchmarks.harness.parameters import check
 from benchmarks.harness.registry import task_class
@@ -123,7 +124,8 @@ def build(task: Task, device: str) -> Scene:
 
 
 def make_scene_landscape(config: Path) -> pd.DataFrame:
-    """Return the table for the suite's rendered tasks of at most two dimensions; without rows where it has none."""
+    """Return the table for the suite's rendered tasks of at most two dimensions; no rows where it has none, or where this
+    machine cannot render them."""
     suite = load_suite(config)
     open_device(suite.device)
     limit_threads(suite.threads)
@@ -131,7 +133,11 @@ def make_scene_landscape(config: Path) -> pd.DataFrame:
     for task in suite.tasks.values():
         if not task.problem.startswith(f"{WORLD}."):
             continue
-        problem = build(task, suite.device)
+        try:
+            problem = build(task, suite.device)
+        except Unsupported as error:  # the runs of the task are rows that say the same
+            print(f"{task.label}: {error}", flush=True)
+            continue
         if problem.dim in POINTS:
             tables.append(task_table(problem).assign(task=task.label))
             print(f"{task.label}: {problem.dim}-D, {len(tables[-1])} rows", flush=True)
