@@ -124,8 +124,8 @@ def build(task: Task, device: str) -> Scene:
 
 
 def make_scene_landscape(config: Path) -> pd.DataFrame:
-    """Return the table for the suite's rendered tasks of at most two dimensions; no rows where it has none, or where this
-    machine cannot render them."""
+    """Return the table for the suite's rendered tasks of at most two dimensions; no rows where it has none, or where
+    this machine cannot render them."""
     suite = load_suite(config)
     open_device(suite.device)
     limit_threads(suite.threads)
