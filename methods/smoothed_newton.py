@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -11,9 +10,8 @@ from torch import Tensor
 
 from methods._annealing import annealed
 from methods._ranges import Count, Positive, Share
+from methods._steihaug import steihaug
 from methods.base import Evaluation, Method, Space
-
-CG_STEPS, RESIDUAL = 20, 1e-3  # truncation; products cost no evaluation
 
 
 class SmoothedNewton(Method):
@@ -136,37 +134,6 @@ class SmoothedNewton(Method):
         more = self.normal(n, 2).square().sum(1, keepdim=True)
         longer = torch.rand(n, 1, generator=self.generator, device=normal.device) < 0.5
         return torch.where(longer, normal * (1 + more / square).sqrt(), normal)
-
-
-def steihaug(gradient: Tensor, product: Callable[[Tensor], Tensor], radius: float) -> Tensor:
-    """Return p (dim,) that lowers g·p + ½ pᵀHp within ‖p‖ ≤ radius, H known by products only.
-
-    Source: Steihaug 1983; Nocedal & Wright 2006, algorithm 7.2. Stops at negative curvature and at the boundary.
-    """
-    step = torch.zeros_like(gradient)
-    residual, direction = gradient, -gradient
-    square = residual @ residual
-    tolerance = RESIDUAL**2 * square
-    for _ in range(min(len(gradient), CG_STEPS)):
-        if not square > 0:
-            break
-        image = product(direction)
-        curvature = direction @ image
-        longer = step + square / curvature * direction
-        if not curvature > 0 or not longer.norm() < radius:
-            return step + _to_boundary(step, direction, radius) * direction
-        step, residual = longer, residual + square / curvature * image
-        before, square = square, residual @ residual
-        if square <= tolerance:
-            break
-        direction = square / before * direction - residual
-    return step
-
-
-def _to_boundary(step: Tensor, direction: Tensor, radius: float) -> Tensor:
-    """Return τ ≥ 0 with ‖step + τ direction‖ = radius."""
-    a, b, c = direction @ direction, step @ direction, step @ step - radius**2
-    return ((b * b - a * c).clamp_min(0).sqrt() - b) / a
 
 
 def _diagonal_step(gradient: Tensor, diagonal: Tensor, limit: float) -> Tensor:

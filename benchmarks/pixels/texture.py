@@ -46,10 +46,10 @@ class Texture(Problem):
         return SPREAD / STEP * torch.randn(self.dim, generator=torch.Generator().manual_seed(seed))
 
     def observe(self, z: Tensor, seed: int) -> Tensor:
-        return 0.5 + STEP * z
+        return (0.5 + STEP * z).view(-1, self.size, self.size, 3)
 
     def criterion(self, observed: Tensor) -> Tensor:
-        return (observed - self.target).square().sum(1) / self.energy
+        return (observed.flatten(1) - self.target).square().sum(1) / self.energy
 
     @torch.no_grad()
     def validate(self, z: Tensor) -> dict[str, float]:
