@@ -87,9 +87,10 @@ def wanted_picture(criterion: Criterion, picture: Tensor) -> Tensor | None:
     with torch.enable_grad():
         wanted = picture.detach().clone().requires_grad_(True)
         optimizer = torch.optim.Rprop([wanted], lr=0.1 * spread, step_sizes=(1e-6 * spread, spread))
+        unit = abs(float(criterion(picture[None]).detach())) or 1.0
         for _ in range(SEARCHED):
             optimizer.zero_grad()
-            criterion(wanted[None]).sum().backward()
+            (criterion(wanted[None]).sum() / unit).backward()
             optimizer.step()
     found = wanted.detach()
     with torch.no_grad():

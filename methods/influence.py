@@ -110,7 +110,7 @@ class Influence(Method):
         # The planned step, what it promises, and how much memory has to weigh before the next.
         self.radii = [3 * sigma]  # by level
         self.step, self.expected, self.variance = empty, empty, empty
-        self.value, self.predicted = math.inf, 0.0
+        self.value, self.promise = math.inf, 0.0
         self.need, self.failed = 0.0, 0
 
     def ask(self) -> Tensor:
@@ -237,7 +237,8 @@ class Influence(Method):
         with torch.enable_grad():
             at = self.base[None].detach().requires_grad_(True)
             value = objective(at)
-            (slope,) = torch.autograd.grad(value.sum(), at, create_graph=True)
+            unit = abs(float(value.detach())) or 1.0
+            (slope,) = torch.autograd.grad(value.sum() / unit, at, create_graph=True)
 
             def curved(v: Tensor) -> Tensor:
                 """Return ∂²C/∂P² v."""
@@ -251,10 +252,9 @@ class Influence(Method):
 
             gradient = model.transposed_times(slope[0].detach())
             self.step = steihaug(gradient, product, self.radii[self.level] * math.sqrt(self.space.dim), CG_STEPS)
-            self.predicted = -float(gradient @ self.step + 0.5 * self.step @ product(self.step))
-        self.gradient, self.value = gradient, float(value.detach())
+            promise = -float(gradient @ self.step + 0.5 * self.step @ product(self.step))
+        self.gradient, self.value, self.promise = unit * gradient, float(value.detach()), promise
         self.expected, self.variance = model.times(self.step), model.prediction_variance(self.step)
-        promise = self.predicted / max(abs(self.value), 1e-30)
         known = promise > SURE or float(self.weight.sum()) >= self.need
         if promise > least and known:
             self.phase = "trial"
@@ -266,7 +266,7 @@ class Influence(Method):
         """Take the step to z (dim,) or not, and learn from its picture (pixels,)."""
         with torch.no_grad():
             value = float(self.levels.objective(criterion, self.level, self.wanted)(picture[None])[0])
-        gained = self.value - value
+        gained = (self.value - value) / (abs(self.value) or 1.0)
         length = float((z - self.theta).square().mean().sqrt())
         if not gained > 0:
             self.radii[self.level] = 0.3 * length
@@ -275,7 +275,7 @@ class Influence(Method):
             return
         error, self.failed = self.rescale(picture - self.base), 0
         known, most = float(self.weight.sum()), ROWS / 2
-        ratio = gained / max(self.predicted, 1e-30)
+        ratio = gained / max(self.promise, 1e-30)
         if error > SURPRISED:
             self.need = min(1.5 * max(self.need, known), most)
         elif ratio > TRUSTED:
@@ -286,7 +286,7 @@ class Influence(Method):
             self.radii[self.level] = max(self.radii[self.level], 3 * length)
         elif ratio < DISTRUSTED:
             self.radii[self.level] = 0.5 * length
-        further = ratio > DISTRUSTED and gained > NEXT * self.value
+        further = ratio > DISTRUSTED and gained > NEXT
         self.plan(criterion, NEXT if further else math.inf)
 
     def rescale(self, answer: Tensor) -> float:
