@@ -193,7 +193,7 @@ NEEDS = {
     "gradient": ("curves.parquet", "metric"),
     "scaling": ("scores.csv", "overhead_ms"),
     "ecdf": ("hits.parquet", "hit"),
-    "time": ("curves.parquet", "wall_s"),
+    "time": ("runs.parquet", "wall_s"),
     "ablation": ("runs.parquet", "loss_final"),
     "overview": ("scores.csv", "rank"),
 }

@@ -19,6 +19,7 @@ from workflow.figures.style import HEROES, look, spell
 from workflow.figures.tables import GAP_FLOOR, Tables
 
 RESAMPLES = 400
+GROUND = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "boxstyle": "square,pad=0.2"}  # behind a note
 CROWD = 12  # with more methods than this, the less interesting ones are drawn thin
 GAP_LABEL = "gap (1 = start, 0 = optimum)"
 
@@ -142,7 +143,7 @@ def note(axes: Axes, text: str, size: float = 7) -> None:
     columns = max(12, int(0.88 * width / (0.0083 * size)))  # a letter is about .6 of the size wide
     lines = max(2, int(0.9 * height / (0.0167 * size)))
     axes.text(0.5, 0.5, "\n".join(wrapped(text, columns, lines)), transform=axes.transAxes, ha="center", va="center",
-              color="#555555", fontsize=size, gid="note")  # fmt: skip
+              color="#555555", fontsize=size, gid="note", bbox=GROUND)  # fmt: skip
 
 
 def inches(axes: Axes) -> tuple[float, float]:
@@ -296,7 +297,7 @@ def typical_gap(tables: Tables, tasks: Sequence[str]) -> pd.Series:
     return (gaps - gaps.groupby(runs.task).transform("mean")).groupby(runs.method).mean()
 
 
-def present(labels: Sequence[str], frame: pd.DataFrame) -> list[str]:
-    """Return those labels that have rows in `frame`."""
-    found = set(frame.method)
+def present(labels: Sequence[str], frame: pd.DataFrame, column: str | None = None) -> list[str]:
+    """Return those labels that have rows in `frame`, finite ones in `column`."""
+    found = set(frame.method if column is None else frame.method[np.isfinite(frame[column])])
     return [label for label in labels if label in found]

@@ -69,7 +69,7 @@ def draw(tables: Tables, options: Options) -> Figure:
         panels.gap_axis(axes, *panels.gap_range(curves))
         axes.set_xlabel("cost (evaluations)")
         axes.set_ylabel(panels.GAP_LABEL)
-    drawn = panels.present(methods, frame[frame.task.isin(tasks)])
+    drawn = panels.present(methods, frame[frame.task.isin(tasks)], "gap")
     panels.legend_below(figure, drawn, strong, remark=panels.absences(tables, methods, drawn, tasks))
     return figure
 

@@ -67,7 +67,7 @@ def draw(tables: Tables, options: Options) -> Figure:
                 axes.set_ylabel(label)
         grid[0, column].set_title(panels.task_title(task, facts.dim[task]))
         grid[2, column].set_xlabel("cost (evaluations)")
-    drawn = panels.present(methods, frame[frame.task.isin(tasks)])
+    drawn = panels.present(methods, frame[frame.task.isin(tasks)], "value")
     asked = options.methods or panels.present(SHOWN, tables.endings())
     panels.legend_below(figure, drawn, remark=panels.absences(tables, asked, frame.method))
     return figure

@@ -81,7 +81,7 @@ def draw(tables: Tables, options: Options) -> Figure:
         row[0].text(-0.12, 0.5, panels.task_title(task, facts.dim[task]), transform=row[0].transAxes, rotation=90,
                     ha="right", va="center", fontsize=7.5)  # fmt: skip
     remark = "Pictures and the numbers below them (image MSE, parameter MSE in squared scene units): replicate 0."
-    drawn = panels.present(shown, pd.concat(frames.values()))
+    drawn = panels.present(shown, pd.concat(frames.values()), "value")
     absent = panels.absences(tables, shown, drawn, tasks)
     panels.legend_below(figure, drawn, remark=panels.lines(remark, absent))
     return figure

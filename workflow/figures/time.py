@@ -40,6 +40,6 @@ def draw(tables: Tables, options: Options) -> Figure:
         axes.set_xscale("log")
         panels.log_axis(axes.xaxis)
         panels.gap_axis(axes, *panels.gap_range(here))
-    drawn = panels.present(methods, frame)
+    drawn = panels.present(methods, frame, "gap")
     panels.legend_below(figure, drawn, strong, remark=panels.absences(tables, methods, drawn, tasks))
     return figure
