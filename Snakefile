@@ -50,3 +50,11 @@ include: "workflow/rules/tuning.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
+
+
+onsuccess:
+    tell_failures()
+
+
+onerror:
+    tell_failures()

@@ -90,7 +90,8 @@ def matrix(scores: pd.DataFrame, tasks: pd.DataFrame) -> str:
     facts = scores.set_index(["method", "task"])
     methods = scores.groupby("method")["rank"].mean().sort_values(na_position="last").index
     heads = "<th>method</th>" + "".join(
-        f'<th title="{row.dim:,} dimensions">{html.escape(row.task)}</th>' for row in order.itertuples()
+        f'<th title="{"" if math.isnan(row.dim) else f"{row.dim:,.0f} dimensions"}">{html.escape(row.task)}</th>'
+        for row in order.itertuples()
     )
     rows = []
     for method in methods:
@@ -119,37 +120,64 @@ def note(name: str) -> str:
     return f"<p>{html.escape(schema(name)['description'])}</p>"
 
 
+class Shelf:
+    """The tables in one folder; of one that is missing, damaged or empty a sentence says so."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.frames: dict[str, pd.DataFrame] = {}
+        self.faults: dict[str, str] = {}
+        for name in NAMES:
+            path = next((p for p in (folder / f"{name}.csv", folder / f"{name}.parquet") if p.is_file()), None)
+            if path is None:
+                self.faults[name] = f"{folder / name}.* is missing; the target `tables` makes it."
+                continue
+            try:
+                self.frames[name] = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+            except Exception as error:  # noqa: BLE001  (pandas and pyarrow raise many kinds for a damaged file)
+                self.faults[name] = f"{path} cannot be read ({type(error).__name__}): delete it and run `tables` again."
+
+    def whole(self, name: str) -> str:
+        """Return a table with its description, or why it is not there."""
+        if name in self.faults:
+            return f"<p>{html.escape(self.faults[name])}</p>"
+        if self.frames[name].empty:
+            return note(name) + "<p>No rows: nothing that belongs here was run.</p>"
+        return note(name) + table(self.frames[name], name)
+
+    def matrix(self) -> str:
+        """Return the matrix of gaps, or why there is none."""
+        missing = [self.faults[name] for name in ("scores", "tasks") if name in self.faults]
+        return f"<p>{html.escape(missing[0])}</p>" if missing else matrix(self.frames["scores"], self.frames["tasks"])
+
+
 NAMES = (
     *("tasks", "scores", "summary", "claims", "qc", "environment", "gradients", "reproduction"),
-    *("speedups",),
+    *("speedups", "models"),
 )
+OF_RUNS = ("methods", "scores", "gradients", "quality")
 
 
-def pages(folder: Path) -> dict[str, str]:
-    """Return page → HTML from the tables in `folder`."""
-    read = {name: pd.read_csv(folder / f"{name}.csv") for name in NAMES if (folder / f"{name}.csv").is_file()}
-    whole = {name: note(name) + table(frame, name) for name, frame in read.items()}
-    made = pages_of_runs(read, whole) if "scores" in read else {}
-    if "speedups" in read:
-        models = pd.read_parquet(folder / "models.parquet")
-        parts = (whole["speedups"], "<h2>Trained learners</h2>", note("models"), table(models, "models"))
-        made["learners"] = page("Learners", *parts)
-    paper = ("<h2>The paper's table</h2>", whole["reproduction"]) if "reproduction" in read else ()
-    tasks = ("<h2>Tasks</h2>", whole["tasks"]) if "tasks" in read else ()
-    return made | {
-        "claims": page("The papers' claims", whole["claims"], *paper),
-        "environment": page("Versions and hardware", whole["environment"], *tasks),
-    }
-
-
-def pages_of_runs(read: dict[str, pd.DataFrame], whole: dict[str, str]) -> dict[str, str]:
-    """Return the pages about methods on tasks."""
+def pages(folder: Path, wanted: Iterable[str] | None = None) -> dict[str, str]:
+    """Return page → HTML from the tables in `folder`: the wanted pages (default: those that have their table)."""
+    shelf = Shelf(folder)
+    if wanted is None:
+        wanted = [*OF_RUNS] if "scores" in shelf.frames else []
+        wanted += [*["learners"] * ("speedups" in shelf.frames), "claims", "environment"]
     gaps = "<p>Median gap after the run: 1 = start, 0 = lowest known loss. Tasks from small to large.</p>"
+    runs = "scores" in wanted
+    contents = {
+        "methods": ("Methods over all tasks", "summary"),
+        "scores": ("Scores", gaps + shelf.matrix() + "<h2>All numbers</h2>", "scores"),
+        "gradients": ("Gradients held against central differences", "gradients"),
+        "quality": ("Quality checks", "qc"),
+        "learners": ("Learners", "speedups", "<h2>Trained learners</h2>", "models"),
+        "claims": ("The papers' claims", "claims", *(("<h2>The paper's table</h2>", "reproduction") if runs else ())),
+        "environment": ("Versions and hardware", "environment", *(("<h2>Tasks</h2>", "tasks") if runs else ())),
+    }
     return {
-        "methods": page("Methods over all tasks", whole["summary"]),
-        "scores": page("Scores", gaps, matrix(read["scores"], read["tasks"]), "<h2>All numbers</h2>", whole["scores"]),
-        "gradients": page("Gradients held against central differences", whole["gradients"]),
-        "quality": page("Quality checks", whole["qc"]),
+        name: page(contents[name][0], *(shelf.whole(part) if part in NAMES else part for part in contents[name][1:]))
+        for name in wanted
     }
 
 
@@ -157,8 +185,10 @@ def main() -> None:
     """Parse the command line and write the pages."""
     parser = argparse.ArgumentParser(prog="python -m workflow.pages", description=__doc__)
     parser.add_argument("--results", required=True, type=Path, help="results/<suite>")
-    results = parser.parse_args().results
-    for name, content in pages(results / "tables").items():
+    parser.add_argument("--pages", nargs="*", help="which ones; those that have their table by default")
+    arguments = parser.parse_args()
+    results = arguments.results
+    for name, content in pages(results / "tables", arguments.pages).items():
         with atomic(results / "report" / f"{name}.html") as part:
             part.write_text(content, encoding="utf-8")
 

@@ -10,6 +10,7 @@ from functools import cache
 from hashlib import sha256
 from math import ceil
 from pathlib import Path
+from time import time
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
@@ -44,6 +45,7 @@ TABLES_OF_LEARNERS = [
 ]
 TABLES_OF_SAMPLING = ["sampling.parquet"]
 TABLES_OF_ALL = ["claims.csv", "environment.csv"]
+FAILURES = "failures.csv"
 PAGES_OF_RUNS = {  # page → category and title in the report
     "methods": ("Tables", "methods"),
     "scores": ("Tables", "scores"),
@@ -100,6 +102,7 @@ def alternatives(labels):
     return "|".join(map(re.escape, labels)) or "none"
 
 
+STARTED = time()
 SUITE = open_suite()
 FOLDER = SUITE.folder.as_posix()
 TABLES = (
@@ -224,6 +227,16 @@ def drawing_commands():
         command.format(name=name, folder=shlex.quote(FOLDER), options=shlex.quote(to_json(options)))
         for name, options in SUITE.figures.items()
     )
+
+
+def tell_failures():
+    """A run ends with a list of what failed in it; rows do not make the exit code."""
+    path = Path(FOLDER, "tables", FAILURES)
+    if path.is_file() and path.stat().st_mtime >= STARTED:
+        import pandas as pd
+        from workflow.failures import summary
+
+        logger.info(summary(pd.read_csv(path), path))
 
 
 def memory_mib(wildcards):
