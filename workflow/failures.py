@@ -15,7 +15,8 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.harness.cell import entry
-from benchmarks.harness.store import atomic, read_json
+from benchmarks.harness.kept import read_json
+from benchmarks.harness.store import atomic
 from workflow.pages import note, page, table
 from workflow.suite import Suite, load_suite
 from workflow.tables.collect import GOOD
@@ -121,11 +122,11 @@ def failed_figures(suite: Suite, results: Path) -> list[Row]:
     rows = []
     for name in suite.figures:
         log = f"logs/figures/{name}.log"
-        record = read_json(results / "logs" / "figures" / f"{name}.json")
-        if not isinstance(record, dict) or "status" not in record:
+        record = read_json(results / "logs" / "figures" / f"{name}.json", ("status", "reason"))
+        if record is None:
             rows.append(row("figure", name, MISSING, reason=NO_ROW, log=log))
         elif record["status"] != "drawn":
-            rows.append(row("figure", name, record["status"], "draw", record.get("reason", ""), log=log))
+            rows.append(row("figure", name, record["status"], "draw", record["reason"], log=log))
     return rows
 
 

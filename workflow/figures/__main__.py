@@ -23,7 +23,7 @@ from benchmarks.harness.cell import entry
 from benchmarks.harness.errors import UsageError
 from benchmarks.harness.kept import write_json
 from benchmarks.harness.parameters import check
-from benchmarks.harness.store import atomic
+from benchmarks.harness.store import atomic, is_full
 from workflow.figures import _panels as panels
 from workflow.figures import figure, names
 from workflow.figures.style import DPI, use_style
@@ -53,7 +53,7 @@ def make_or_say_why(name: str, folder: Path, options: dict[str, Any], out: Path)
         make(name, folder, options, out)
         return {"figure": name, "status": DRAWN, "reason": ""}
     except Exception as error:  # noqa: BLE001  (one figure must not keep the others, nor the report, from being made)
-        if isinstance(error.__cause__, OSError):  # a full disk is no figure's fault
+        if is_full(error) or isinstance(error.__cause__, OSError):  # no figure's fault
             raise
         if known := isinstance(error, UsageError):
             print(f"figure {name!r} is not drawn: {error}", file=sys.stderr)

@@ -20,14 +20,13 @@ CODES = {
     "out_of_memory": "M",
     "diverged": "∞",
     "invalid_loss": "?",
-    "failed": "!",
     "crashed": "✗",
     "timeout": "t",
     "stopped": "s",
 }
 MEANING = (
     "Cells: median gap over seeds (1 = start, 0 = optimum or ≤ 1e-4). ∅ unsupported · M out of memory · ∞ diverged · "
-    "? invalid loss · ! task failed · ✗ crashed · t time ran out (gap until then) · "
+    "? invalid loss · ✗ crashed · t time ran out (gap until then) · "
     "s stopped itself · blank: not asked for. Mean rank: over the tasks that it ran on, 1 = best; below the line, "
     "methods that were asked for fewer tasks."
 )

@@ -14,6 +14,7 @@ is missing in one dimension. Kinds:
 from __future__ import annotations
 
 import argparse
+import traceback
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -124,8 +125,10 @@ def build(task: Task, device: str) -> Scene:
 
 
 def make_scene_landscape(config: Path) -> pd.DataFrame:
-    """Return the table for the suite's rendered tasks of at most two dimensions; no rows where it has none, or where
-    this machine cannot render them."""
+    """Return the table for the suite's rendered tasks of at most two dimensions; without rows where it has none.
+
+    A scene that cannot be rendered here has no rows, and the log says why.
+    """
     suite = load_suite(config)
     open_device(suite.device)
     limit_threads(suite.threads)
@@ -135,12 +138,14 @@ def make_scene_landscape(config: Path) -> pd.DataFrame:
             continue
         try:
             problem = build(task, suite.device)
-        except Unsupported as error:  # the runs of the task are rows that say the same
-            print(f"{task.label}: {error}", flush=True)
-            continue
-        if problem.dim in POINTS:
+            if problem.dim not in POINTS:
+                continue
             tables.append(task_table(problem).assign(task=task.label))
             print(f"{task.label}: {problem.dim}-D, {len(tables[-1])} rows", flush=True)
+        except Unsupported as error:
+            print(f"{task.label}: unsupported: {error}", flush=True)
+        except Exception:  # noqa: BLE001  (one scene must not keep the others from being shown)
+            print(f"{task.label}: left out:\n{traceback.format_exc()}", flush=True)
     empty = frame([np.empty(0)], "", np.empty(0)).assign(task="")
     return check_table(pd.concat(tables, ignore_index=True) if tables else empty, "scene_landscape")
 
