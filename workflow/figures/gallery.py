@@ -48,7 +48,7 @@ def draw(tables: Tables, options: Options) -> Figure:
     strong = panels.emphasised(methods) if len(methods) <= panels.CROWD else shown
     rows = -(-(len(shown) + 2) // COLUMNS)
     columns = -(-(len(shown) + 2) // rows)
-    figure = plt.figure(figsize=(1.16 * columns + 3.6, (1.34 * rows + 0.12) * len(tasks)))
+    figure = plt.figure(figsize=(1.16 * columns + 3.6, max(1.34 * rows + 0.12, 1.9) * len(tasks)))
     blocks = figure.add_gridspec(len(tasks), 2, width_ratios=[columns * 1.12, 3.2], hspace=0.02, wspace=0.02)
     for index, task in enumerate(tasks):
         first = runs.seed[runs.task == task].min()

@@ -64,7 +64,7 @@ class Tables:
 
     def pictures(self, name: str = "pictures.npz") -> dict[str, np.ndarray]:
         """Return key → picture (h, w) or (h, w, 3) of bytes."""
-        return read_pictures(self._path(name))
+        return read_pictures(self._path(name), sealed=False)
 
     def tasks(self) -> pd.DataFrame:
         """Return tasks.csv indexed by task, smallest first; where calibration failed there are no numbers."""
