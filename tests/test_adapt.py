@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from benchmarks.harness import meta_train, meta_tune
+from benchmarks.harness import trained as trained_module
 from benchmarks.harness.adapt import ADAPTATION, MODELS, PICTURES, adapt_all, checkpoints
 from benchmarks.harness.errors import UsageError
 from benchmarks.harness.meta_cell import MetaCell
@@ -80,7 +81,7 @@ def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(tmp_path, 
 
 
 def test_what_is_finished_is_not_trained_again(trained, monkeypatch):
-    monkeypatch.setattr(meta_train, "save_trained", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(trained_module, "save_trained", lambda *_: pytest.fail("trained again"))
     train_all(CELL, trained / "models")
     with pytest.raises(pytest.fail.Exception):
         train_all(replace(CELL, training_samples=21_000), trained / "models")

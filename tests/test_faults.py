@@ -151,6 +151,29 @@ def test_a_job_that_somebody_ends_leaves_no_row_and_no_process(checkout, tmp_pat
         assert not list(tmp_path.glob("replicate_0.json"))
 
 
+@pytest.mark.parametrize(
+    ("line", "status", "words"),
+    [
+        ("import no_such_library", "unsupported", ["no_such_library", "pip install"]),
+        ("undefined_name", "crashed", ["NameError: name 'undefined_name'", "(crashed.py, line "]),
+    ],
+)
+def test_a_file_that_cannot_be_imported_is_a_row_with_the_reason(line, status, words, checkout, tmp_path):
+    room = checkout / "benchmarks" / "faulty"
+    (room / f"{status}.py").write_text(f"{(room / 'task.py').read_text(encoding='utf-8')}\n{line}\n", encoding="utf-8")
+    job = run(checkout, replace(CELL, problem=f"faulty.{status}"), tmp_path)
+    assert job.returncode == 0, job.stderr[-2000:]
+    runs = pd.read_parquet(tmp_path / "runs.parquet")
+    assert set(runs.status) == {status}
+    assert all(word in reason for word in words for reason in runs.reason)
+    spec = {"task": "task", "problem": f"faulty.{status}", "problem_params": {}, "replicates": [0], "device": "cpu"}
+    command = [sys.executable, "-m", "benchmarks.harness.calibrate", "--out", str(tmp_path), "--spec"]
+    subprocess.run([*command, json.dumps(spec | {"threads": 1})], cwd=checkout, check=True, capture_output=True)
+    row = json.loads((tmp_path / "task.json").read_text(encoding="utf-8"))
+    assert row["status"] == status
+    assert all(word in row["reason"] for word in words)
+
+
 def start(checkout, cell, out):
     command = [sys.executable, "-m", "benchmarks.harness.cell", "--spec", json.dumps(asdict(cell)), "--out", str(out)]
     return subprocess.Popen(command, cwd=checkout, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from benchmarks.appearance import _lat_long
-from benchmarks.harness.errors import UsageError
+from benchmarks.harness.errors import Unsupported, UsageError
 from benchmarks.rendering._mitsuba import Backend, backend
 
 LARGEST = 100.0  # radiance of a texel, at most; the sun in a clear sky comes to between 50 and 300
@@ -36,13 +36,13 @@ def mitsuba(purpose: str) -> Backend:
     """Return Mitsuba on the CPU.
 
     Raises:
-        UsageError: it is not installed; names the way out.
+        Unsupported: it is not installed or cannot be loaded; names the way out.
     """
     try:
         return backend("cpu")
-    except UsageError as error:
-        raise UsageError(
-            f"appearance.illumination: {purpose} takes Mitsuba 3: `pip install 'mitsuba>=3.9,<4'`, "
+    except Unsupported as error:
+        raise Unsupported(
+            f"appearance.illumination: {purpose} takes Mitsuba 3; {error}; "
             "or set `members: area_lights`, which does without"
         ) from error
 

@@ -7,34 +7,33 @@ soon as it is finished. All members are adapted to in one batch; what a step cos
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import Any
-
-import numpy as np
-import pandas as pd
-import torch
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness.cell import build, commit, device_name, entry, limit_threads, open_device, to_bytes, versions
-from benchmarks.harness.ending import ENDS, Ended, ending_of
 from benchmarks.harness.errors import UsageError
-from benchmarks.harness.family import Family
 from benchmarks.harness.kept import load_pictures, read_json, unless_damaged, write_json, write_pictures, write_table
 from benchmarks.harness.meta_cell import MetaCell
 from benchmarks.harness.meta_train import TRAINED, guard_of, kept_file, train_all
 from benchmarks.harness.meta_train import bury as bury_training
-from benchmarks.harness.parameters import check
 from benchmarks.harness.phases import NOBODY, Phases
-from benchmarks.harness.registry import family_class, learner_class
 from benchmarks.harness.seeds import derive
 from benchmarks.harness.store import require_writable
-from benchmarks.harness.trained import Card, load_card
 from benchmarks.harness.tune import str_of
 from benchmarks.harness.watch import Death, child, command_of, supervise
-from methods.meta.base import Learner, State
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from benchmarks.harness.ending import Ended
+    from benchmarks.harness.family import Family
+    from benchmarks.harness.trained import Card
+    from methods.meta.base import Learner, State
 
 MODELS, ADAPTATION, PICTURES = "models.parquet", "adaptation.parquet", "pictures.npz"
 COLUMNS = [
@@ -57,32 +56,35 @@ def quarters(inner_steps: int) -> list[int]:
     return [round(share * inner_steps) for share in QUARTERS]
 
 
-@torch.no_grad()
 def adapt_replicate(
     cell: MetaCell, family: Family, learner: Learner, state: State, replicate: int
 ) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
     """Return the quality at every checkpoint, one row per (member, step, metric), and pictures `<member>/<step>`."""
+    import torch
+
     members = getattr(family.split, cell.part)
     seed = derive("adapt", cell.family, cell.part, replicate)
     wanted, shown = set(checkpoints(cell.steps, family.steps)), {*quarters(family.steps), cell.steps}
-    points, pictures = [], {}
-    for now in learner.adapt(state, family, members, cell.steps, seed):
-        if now.step not in wanted:
-            continue
-        for metric, values in family.metrics(now.weights, members).items():
-            for member, value in zip(members.tolist(), values.tolist(), strict=True):
-                points.append(
-                    {
-                        "member": family.names[member],
-                        "step": now.step,
-                        "samples": now.samples,
-                        "metric": metric,
-                        "value": value if np.isfinite(value) else None,
-                    }
-                )
-        for row in range(min(cell.pictured, len(members)) if now.step in shown else 0):
-            picture = family.picture(now.weights[row], int(members[row])).nan_to_num()
-            pictures[f"{family.names[int(members[row])]}/{now.step}"] = to_bytes(picture)
+    points: list[dict[str, Any]] = []
+    pictures: dict[str, np.ndarray] = {}
+    with torch.no_grad():
+        for now in learner.adapt(state, family, members, cell.steps, seed):
+            if now.step not in wanted:
+                continue
+            for metric, values in family.metrics(now.weights, members).items():
+                for member, value in zip(members.tolist(), values.tolist(), strict=True):
+                    points.append(
+                        {
+                            "member": family.names[member],
+                            "step": now.step,
+                            "samples": now.samples,
+                            "metric": metric,
+                            "value": value if math.isfinite(value) else None,
+                        }
+                    )
+            for row in range(min(cell.pictured, len(members)) if now.step in shown else 0):
+                picture = family.picture(now.weights[row], int(members[row])).nan_to_num()
+                pictures[f"{family.names[int(members[row])]}/{now.step}"] = to_bytes(picture)
     return points, pictures
 
 
@@ -104,11 +106,12 @@ def adapt_all(cell: MetaCell, models: Path, out: Path, phases: Phases | None = N
         phases: Where the job notes what it is doing, for a process that watches it.
         item: Number of this cell among the job's.
     """
+    from benchmarks.harness.ending import Ended
+    from benchmarks.harness.trained import load_card
+
     phases = phases or Phases()
     open_device(cell.device)
     require_writable(out)
-    family_type = family_class(cell.world)
-    family_params = check(family_type.setup, cell.family_params, f"family {cell.family!r} ({cell.world})")
     mark = cell.of_adaptation()
     train_all(cell, models, phases, item)  # what is whole is left alone
     phases.enter("task")
@@ -120,22 +123,34 @@ def adapt_all(cell: MetaCell, models: Path, out: Path, phases: Phases | None = N
             if card["status"] not in TRAINED:
                 keep(cell, kept, describe(cell, card))
                 continue
-            family = family or build(family_type, cell.device, family_params)
+            family = family or family_of(cell)
             phases.begin(item, replicate)
             adapt_one(cell, family, card, state, kept, phases)
     phases.begin(item)
     phases.enter("image")
     references = {}
     if cell.pictured:
-        family = family or build(family_type, cell.device, family_params)
+        family = family or family_of(cell)
         if not isinstance(family, Ended):
             references = reference_pictures(cell, family)
     phases.enter("tables")
     write_tables(cell, out, references)
 
 
+def family_of(cell: MetaCell) -> Family | Ended:
+    """Return the family, or why there is none."""
+    from benchmarks.harness.parameters import check
+    from benchmarks.harness.registry import family_class
+
+    kind = family_class(cell.world)
+    params = check(kind.setup, cell.family_params, f"family {cell.family!r} ({cell.world})")
+    return build(kind, cell.device, params)
+
+
 def reference_pictures(cell: MetaCell, family: Family) -> dict[str, np.ndarray]:
     """Return the pictures of the members themselves; none where the family cannot show them."""
+    from benchmarks.harness.ending import ENDS, ending_of
+
     members = getattr(family.split, cell.part)[: cell.pictured].tolist()
     try:
         return {f"{family.names[one]}/reference": to_bytes(family.reference_picture(one)) for one in members}
@@ -146,6 +161,8 @@ def reference_pictures(cell: MetaCell, family: Family) -> dict[str, np.ndarray]:
 
 def write_tables(cell: MetaCell, out: Path, pictures: dict[str, np.ndarray]) -> None:
     """Write the tables of all replicates, which are there, and the first one's pictures beside those given."""
+    import pandas as pd
+
     rows, points, mark = [], [], cell.of_adaptation()
     for replicate in cell.replicates:
         stored, shown = read_adaptation(out / f"replicate_{replicate}.json", mark)
@@ -163,6 +180,10 @@ def write_tables(cell: MetaCell, out: Path, pictures: dict[str, np.ndarray]) -> 
 
 def adapt_one(cell: MetaCell, family: Family | Ended, card: Card, state: State, kept: Path, phases: Phases) -> None:
     """Adapt with one replicate and keep what came of it, a bad end included."""
+    from benchmarks.harness.ending import ENDS, Ended, ending_of
+    from benchmarks.harness.parameters import check
+    from benchmarks.harness.registry import learner_class
+
     if isinstance(family, Ended):
         keep(cell, kept, describe(cell, card | {"status": family.status, "reason": f"task: {family.reason}"}))
         return
@@ -200,6 +221,8 @@ def keep(
 
 def bury(pieces: Sequence[tuple[MetaCell, Path, Path]], death: Death) -> int:
     """Keep what is known of what a dead job was at: trained or adapted, one replicate or all that are missing."""
+    from benchmarks.harness.trained import load_card
+
     cell, models, out = pieces[death.beat.item]
     mark, given_up = cell.of_adaptation(), 0
     bury_training([(cell, models) for cell, models, _ in pieces], death)
@@ -233,6 +256,8 @@ def describe(
     n_members: int | None = None,
 ) -> Card:
     """Return the row of models.parquet: what training cost, what a step costs, how it ended."""
+    from benchmarks.harness.registry import learner_class
+
     copied = ("metric", "inner_steps", "step_samples", "n_weights", "n_train")
     trained = ("train_steps", "train_samples", "train_s", "train_loss")
     last = [point["value"] for point in points if point["step"] == cell.steps and point["metric"] == card["metric"]]
@@ -259,6 +284,8 @@ def told(stored: dict[str, Any]) -> str:
     """Return one line about how adaptation went: the metric before and after."""
     if not stored["points"]:
         return f"{stored['row']['status']}, {stored['row']['reason']}"
+    import pandas as pd
+
     metric, points = stored["row"]["metric"], pd.DataFrame(stored["points"])
     medians = points[points["metric"] == metric].groupby("step")["value"].median()
     return f"{stored['row']['status']}, {metric} {medians.iloc[0]:.4g} → {medians.iloc[-1]:.4g} at {medians.index[-1]}"
@@ -278,8 +305,7 @@ def main() -> int:
         command = command_of(__spec__.name, "--spec", arguments.spec, *folders)
         return supervise(command, guard_of(cell), partial(bury, [(cell, models, out)]))
     limit_threads(cell.threads)
-    child(partial(adapt_all, cell, models, out), arguments.beat)
-    return 0
+    return child(partial(adapt_all, cell, models, out), arguments.beat)
 
 
 if __name__ == "__main__":

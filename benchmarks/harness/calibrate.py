@@ -183,8 +183,7 @@ def main() -> int:
         command = command_of(__spec__.name, "--spec", arguments.spec, "--out", str(out))
         return supervise(command, Guard(phase_s=START_S, replicate_s=START_S), partial(bury, spec, out), whole=True)
     limit_threads(spec["threads"])
-    child(partial(calibrate, spec, out), arguments.beat)
-    return 0
+    return child(partial(calibrate, spec, out), arguments.beat)
 
 
 if __name__ == "__main__":

@@ -144,6 +144,21 @@ def run_cell(cell: Cell, out: Path, phases: Phases | None = None, item: int = 0)
         phases: Where the job notes what it is doing, for a process that watches it.
         item: Number of this cell among the job's.
     """
+    phases = phases or Phases()
+    phases.begin(item)
+    open_device(cell.device)
+    require_writable(out)
+    mark = cell.fingerprint()
+    missing = [number for number in cell.replicates if read_replicate(replicate_file(out, number), mark)[0] is None]
+    if missing:
+        run_missing(cell, out, mark, missing, phases)
+    phases.begin(item)
+    phases.enter("tables")
+    write_tables(cell, out)
+
+
+def run_missing(cell: Cell, out: Path, mark: str, missing: Sequence[int], phases: Phases) -> None:
+    """Run these replicates of a cell and keep each as soon as it is finished."""
     import torch
 
     from benchmarks.harness import memory
@@ -151,33 +166,21 @@ def run_cell(cell: Cell, out: Path, phases: Phases | None = None, item: int = 0)
     from benchmarks.harness.parameters import check
     from benchmarks.harness.registry import method_class, task_class
 
-    phases = phases or Phases()
-    phases.begin(item)
-    open_device(cell.device)
-    require_writable(out)
     task_type, method_type = task_class(cell.problem), method_class(cell.algorithm)
     problem_params = check(task_type.setup, cell.problem_params, f"task {cell.task!r} ({cell.problem})")
     params = check(method_type.setup, cell.params, f"method {cell.method!r} ({cell.algorithm})")
-    mark = cell.fingerprint()
     if cell.memory_gib:
         memory.limit_gib(cell.memory_gib, torch.device(cell.device))
-    task: Problem | Ended | None = None
-    for replicate in cell.replicates:
+    phases.enter("task")
+    task = build(task_type, cell.device, problem_params)
+    for replicate in missing:
         kept = replicate_file(out, replicate)
-        if read_replicate(kept, mark)[0] is not None:
-            continue
-        if task is None:
-            phases.enter("task")
-            task = build(task_type, cell.device, problem_params)
-        phases.begin(item, replicate)
+        phases.begin(phases.item, replicate)
         if isinstance(task, Ended):
             facts = {"status": task.status, "phase": "task", "reason": task.reason}
             keep(cell, kept, mark, facts, params)
         else:
             run_replicate(cell, task, method_type, params, kept, mark, phases)
-    phases.begin(item)
-    phases.enter("tables")
-    write_tables(cell, out)
 
 
 def build(task_type: type[Problem], device: str, params: dict[str, Any]) -> Problem | Ended:
@@ -323,7 +326,8 @@ def replicate_file(out: Path, replicate: int) -> Path:
 def guard_of(cell: Cell) -> Guard:
     """Return what one replicate may take before the job is ended from outside: far more than the runner grants."""
     hard = hard_seconds(cell.seconds)
-    return Guard(phase_s=hard + 60, replicate_s=2 * hard + 120, memory_gib=cell.memory_gib)
+    on_device = cell.device.startswith("cuda")  # there the limit is the GPU's memory, which its library watches
+    return Guard(phase_s=hard + 60, replicate_s=2 * hard + 120, memory_gib=None if on_device else cell.memory_gib)
 
 
 def read_replicate(kept: Path, mark: str) -> tuple[dict[str, Any] | None, dict[str, Any]]:
@@ -357,8 +361,7 @@ def main() -> int:
         command = command_of(__spec__.name, "--spec", arguments.spec, "--out", str(arguments.out))
         return supervise(command, guard_of(cell), partial(bury, pieces))
     limit_threads(cell.threads)
-    child(partial(run_cell, cell, arguments.out), arguments.beat)
-    return 0
+    return child(partial(run_cell, cell, arguments.out), arguments.beat)
 
 
 def tell(error: UsageError) -> int:

@@ -11,22 +11,21 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness.cell import build, commit, device_name, entry, limit_threads, open_device, versions
-from benchmarks.harness.ending import ENDS, Ended, ending_of
 from benchmarks.harness.errors import UsageError
-from benchmarks.harness.family import Family
 from benchmarks.harness.kept import load_state, read_json, unless_damaged, write_json, write_state
 from benchmarks.harness.meta_cell import MetaCell
-from benchmarks.harness.parameters import check
 from benchmarks.harness.phases import NOBODY, Phases
-from benchmarks.harness.registry import family_class, learner_class
 from benchmarks.harness.seeds import derive
 from benchmarks.harness.store import copy, require_writable
-from benchmarks.harness.trained import Card, load_card, save_trained
 from benchmarks.harness.watch import START_S, Death, Guard, child, command_of, supervise
-from methods.meta.base import Budget, Learner, State
+
+if TYPE_CHECKING:
+    from benchmarks.harness.family import Family
+    from benchmarks.harness.trained import Card
+    from methods.meta.base import Learner, State
 
 KEEP_S = 20.0  # seconds between two copies of an unfinished training
 CARDS = "cards.json"
@@ -47,34 +46,48 @@ def train_all(cell: MetaCell, out: Path, phases: Phases | None = None, item: int
     phases.begin(item)
     open_device(cell.device)
     require_writable(out)
-    family_type, learner_type = family_class(cell.world), learner_class(cell.algorithm)
-    family_params = check(family_type.setup, cell.family_params, f"family {cell.family!r} ({cell.world})")
-    params = check(learner_type.setup, cell.params, f"learner {cell.learner!r} ({cell.algorithm})")
     mark = cell.of_training()
-    family, cards = None, []
     for replicate in cell.replicates:
         kept = kept_file(out, replicate)
-        delivered = kept.with_suffix(".pt")
-        card = read_card(kept, mark)
-        if card is None and (card := read_card(delivered, mark)) is not None:
-            copy(delivered, kept)
-        if card is None:
-            if family is None:
-                phases.enter("task")
-                family = build(family_type, cell.device, family_params)
-            phases.begin(item, replicate)
-            if isinstance(family, Ended):
-                card = keep(cell, kept, {"status": family.status, "reason": f"task: {family.reason}"})
-            else:
-                card = train_one(cell, family, learner_type, params, family_params, kept, phases)
-        if read_card(delivered, mark) is None:
-            copy(kept, delivered)
-        cards.append(card)
+        if read_card(kept, mark) is None and read_card(kept.with_suffix(".pt"), mark) is not None:
+            copy(kept.with_suffix(".pt"), kept)
+    missing = [number for number in cell.replicates if read_card(kept_file(out, number), mark) is None]
+    if missing:
+        train_missing(cell, out, missing, phases)
     phases.begin(item)
+    cards = []
+    for replicate in cell.replicates:
+        kept = kept_file(out, replicate)
+        card = read_card(kept, mark)
+        if card is None:
+            raise UsageError(f"{kept} changed meanwhile; run the same again")
+        if read_card(kept.with_suffix(".pt"), mark) is None:
+            copy(kept, kept.with_suffix(".pt"))
+        cards.append(card)
     phases.enter("tables")
     if read_json(out / CARDS) != {"cards": cards}:
         write_json(out / CARDS, {"cards": cards})
     return cards
+
+
+def train_missing(cell: MetaCell, out: Path, missing: Sequence[int], phases: Phases) -> None:
+    """Train these replicates and keep each as soon as it is finished."""
+    from benchmarks.harness.ending import Ended
+    from benchmarks.harness.parameters import check
+    from benchmarks.harness.registry import family_class, learner_class
+
+    family_type, learner_type = family_class(cell.world), learner_class(cell.algorithm)
+    family_params = check(family_type.setup, cell.family_params, f"family {cell.family!r} ({cell.world})")
+    params = check(learner_type.setup, cell.params, f"learner {cell.learner!r} ({cell.algorithm})")
+    phases.enter("task")
+    family = build(family_type, cell.device, family_params)
+    for replicate in missing:
+        kept = kept_file(out, replicate)
+        phases.begin(phases.item, replicate)
+        if isinstance(family, Ended):
+            keep(cell, kept, {"status": family.status, "reason": f"task: {family.reason}"})
+        else:
+            train_one(cell, family, learner_type, params, family_params, kept, phases)
 
 
 def kept_file(out: Path, replicate: int) -> Path:
@@ -90,8 +103,11 @@ def train_one(
     family_params: dict[str, Any],
     kept: Path,
     phases: Phases,
-) -> dict[str, Any]:
-    """Train one replicate; return its card, which tells as well how a training ended that did not end well."""
+) -> None:
+    """Train one replicate and keep it; its card tells as well how a training ended that did not end well."""
+    from benchmarks.harness.ending import ENDS, ending_of
+    from methods.meta.base import Budget
+
     unfinished, mark = kept.with_suffix(".state"), cell.of_training()
     facts = {
         "family_params": family_params,
@@ -120,7 +136,8 @@ def train_one(
         if phases.now == "state" and isinstance(error, UsageError):
             raise  # a full disk is no end of this training
         ended = ending_of(error)
-        return keep(cell, kept, facts | {"status": ended.status, "reason": f"{phases.now}: {ended.reason}"})
+        keep(cell, kept, facts | {"status": ended.status, "reason": f"{phases.now}: {ended.reason}"})
+        return
     finite = all(bool(value.isfinite().all()) for value in state["learned"].values())
     facts |= {
         "train_steps": state["steps"],
@@ -131,11 +148,13 @@ def train_one(
         "reason": "" if finite else "training ended without finite numbers",
     }
     phases.enter("tables")
-    return keep(cell, kept, facts, state)
+    keep(cell, kept, facts, state)
 
 
-def keep(cell: MetaCell, kept: Path, facts: dict[str, Any], state: State | None = None) -> dict[str, Any]:
-    """Keep a replicate, trained or not, and return its card: what is known over what holds where nothing is."""
+def keep(cell: MetaCell, kept: Path, facts: dict[str, Any], state: State | None = None) -> None:
+    """Keep a replicate, trained or not: what is known over what holds where nothing is."""
+    from benchmarks.harness.trained import save_trained
+
     card = {
         "suite": cell.suite,
         "family": cell.world,
@@ -156,7 +175,6 @@ def keep(cell: MetaCell, kept: Path, facts: dict[str, Any], state: State | None 
     told = f"{card['train_steps']} steps, {card['train_samples']} samples, loss {card['train_loss']}"
     told = card["reason"] if state is None else told
     print(f"{cell.family} {cell.learner} replicate {card['replicate']}: {card['status']}, {told}", flush=True)
-    return card
 
 
 def bury(pieces: Sequence[tuple[MetaCell, Path]], death: Death) -> int:
@@ -179,6 +197,8 @@ def guard_of(cell: MetaCell) -> Guard:
 
 def read_card(path: Path, mark: str) -> Card | None:
     """Return the card of a trained learner; None where its file is missing, damaged, or of other code or settings."""
+    from benchmarks.harness.trained import load_card
+
     found = unless_damaged(load_card, path)
     return found[0] if found is not None and found[0].get("fingerprint") == mark else None
 
@@ -216,8 +236,7 @@ def main() -> int:
         command = command_of(__spec__.name, "--spec", arguments.spec, "--out", str(out))
         return supervise(command, guard_of(cell), partial(bury, [(cell, out)]))
     limit_threads(cell.threads)
-    child(partial(train_all, cell, out), arguments.beat)
-    return 0
+    return child(partial(train_all, cell, out), arguments.beat)
 
 
 if __name__ == "__main__":

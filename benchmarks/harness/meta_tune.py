@@ -11,10 +11,7 @@ import argparse
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness.adapt import ADAPTATION, MODELS, adapt_all, bury
 from benchmarks.harness.cell import entry, limit_threads
@@ -22,14 +19,19 @@ from benchmarks.harness.kept import load_table, write_table
 from benchmarks.harness.meta_cell import MetaCell
 from benchmarks.harness.meta_train import TRAINED, guard_of
 from benchmarks.harness.phases import Phases
-from benchmarks.harness.registry import learner_class
 from benchmarks.harness.seeds import TUNING_REPLICATES
 from benchmarks.harness.tune import TABLE, grid, str_of
 from benchmarks.harness.watch import child, command_of, supervise
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 def scores(points: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return `start` and `score` by seed: the metric before adaptation, and its geometric mean over steps from 1 on."""
+    import numpy as np
+    import pandas as pd
+
     points = points[points["metric"] == metric]
     if points.empty:
         return pd.DataFrame({"start": [], "score": []}, dtype=float)
@@ -51,11 +53,16 @@ def pieces_of(cell: MetaCell, out: Path) -> list[tuple[MetaCell, Path, Path]]:
 
 def choices_of(cell: MetaCell) -> list[dict[str, Any]]:
     """Return the cells of the learner's grid."""
+    from benchmarks.harness.registry import learner_class
+
     return grid(dict(learner_class(cell.algorithm).grid))
 
 
 def tune(cell: MetaCell, out: Path, phases: Phases | None = None) -> None:
     """Train and adapt with every cell of the learner's grid, and store one row per grid cell and replicate."""
+    import numpy as np
+    import pandas as pd
+
     tables = []
     for number, (piece, choice) in enumerate(zip(pieces_of(cell, out), choices_of(cell), strict=True)):
         adapt_all(*piece, phases, number)
@@ -93,10 +100,9 @@ def main() -> int:
     cell, out = MetaCell.from_json(arguments.spec), arguments.out
     if arguments.beat is None:
         command = command_of(__spec__.name, "--spec", arguments.spec, "--out", str(out))
-        return supervise(command, guard_of(cell), partial(bury, pieces_of(cell, out)))
+        return supervise(command, guard_of(cell), lambda death: bury(pieces_of(cell, out), death))
     limit_threads(cell.threads)
-    child(partial(tune, cell, out), arguments.beat)
-    return 0
+    return child(partial(tune, cell, out), arguments.beat)
 
 
 if __name__ == "__main__":

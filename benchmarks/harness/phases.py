@@ -33,6 +33,8 @@ Phase = Literal[
 ]
 NAMES: tuple[str, ...] = get_args(Phase)
 LAYOUT = struct.Struct("8qd")
+WORDS = struct.Struct("16s496s")  # status and reason of a job that cannot go on
+SIZE = LAYOUT.size + WORDS.size
 NOBODY = -1  # no replicate has begun
 
 
@@ -49,6 +51,8 @@ class Beat:
     n_grads: int
     n_steps: int
     cost: float
+    status: str = ""  # last words, if there were any
+    reason: str = ""
 
 
 def shared_file() -> int:
@@ -59,7 +63,7 @@ def shared_file() -> int:
         file = tempfile.TemporaryFile()  # noqa: SIM115  (its duplicate outlives it)
         descriptor = os.dup(file.fileno())
         file.close()
-    os.truncate(descriptor, LAYOUT.size)
+    os.truncate(descriptor, SIZE)
     os.set_inheritable(descriptor, True)
     return descriptor
 
@@ -69,7 +73,7 @@ class Phases:
 
     def __init__(self, descriptor: int | None = None) -> None:
         """Write to this descriptor of `shared_file`, or only remember."""
-        self.memory = bytearray(LAYOUT.size) if descriptor is None else mmap.mmap(descriptor, LAYOUT.size)
+        self.memory = bytearray(SIZE) if descriptor is None else mmap.mmap(descriptor, SIZE)
         self.now: Phase = "start"
         self.beats, self.item, self.replicate = 0, 0, NOBODY
         self.forget()
@@ -93,8 +97,13 @@ class Phases:
         numbers = (self.beats, NAMES.index(phase), self.item, self.replicate, *counts, self.cost)
         LAYOUT.pack_into(self.memory, 0, *numbers)
 
+    def leave(self, status: str, reason: str) -> None:
+        """Say why the job cannot go on; a long reason is cut."""
+        WORDS.pack_into(self.memory, LAYOUT.size, status.encode(), reason.encode())
+
 
 def look(memory: mmap.mmap) -> Beat:
     """Return what the job noted last."""
     beats, phase, *rest = LAYOUT.unpack_from(memory, 0)
-    return Beat(beats, NAMES[phase], *rest)
+    words = (part.rstrip(b"\0").decode(errors="ignore") for part in WORDS.unpack_from(memory, LAYOUT.size))
+    return Beat(beats, NAMES[phase], *rest, *words)

@@ -374,8 +374,7 @@ def main() -> int:
         command = command_of(__spec__.name, "--spec", arguments.spec, "--out", str(out))
         return supervise(command, Guard(phase_s=math.inf, replicate_s=PIECE_S), partial(bury, spec, out))
     limit_threads(spec.threads)
-    child(partial(run_sampling, spec, out), arguments.beat)
-    return 0
+    return child(partial(run_sampling, spec, out), arguments.beat)
 
 
 if __name__ == "__main__":

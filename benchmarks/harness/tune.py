@@ -72,8 +72,7 @@ def main() -> int:
         command = command_of(__spec__.name, "--spec", arguments.spec, "--out", str(out))
         return supervise(command, guard_of(cell), lambda death: bury(pieces_of(cell, out), death))
     limit_threads(cell.threads)
-    child(partial(tune, cell, out), arguments.beat)
-    return 0
+    return child(partial(tune, cell, out), arguments.beat)
 
 
 if __name__ == "__main__":

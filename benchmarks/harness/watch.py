@@ -8,6 +8,7 @@ does what is left.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import mmap
 import os
@@ -17,12 +18,16 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import psutil
 
 from benchmarks.harness.errors import UsageError
-from benchmarks.harness.phases import LAYOUT, NOBODY, Beat, Phases, look, shared_file
+from benchmarks.harness.phases import NOBODY, SIZE, Beat, Phases, look, shared_file
+from benchmarks.harness.store import is_full
+
+if TYPE_CHECKING:
+    from benchmarks.harness.ending import Status
 
 MIB = 2**20
 LOOK_S = 0.2  # between two looks
@@ -53,7 +58,7 @@ class Guard:
 class Death:
     """The end of a child that did not end well."""
 
-    status: Literal["crashed", "timeout", "out_of_memory"]
+    status: Status | str  # crashed, timeout, out_of_memory; or what the child said itself
     reason: str
     beat: Beat
     wall_s: float  # since its replicate began
@@ -88,15 +93,28 @@ def supervise(command: Sequence[str], guard: Guard, bury: Callable[[Death], int]
             return 0
 
 
-def child(work: Callable[[Phases], None], descriptor: int) -> None:
-    """Do a child's work; a user's error is passed on, so that the parent ends as well."""
+def child(work: Callable[[Phases], None], descriptor: int) -> int:
+    """Do a child's work and return the exit code; a user's error is passed on, so that the parent ends as well.
+
+    What no run is to blame for, a module that cannot be imported for instance, is told to the parent before the end.
+    """
     phases = Phases(descriptor)
     try:
         work(phases)
     except UsageError:
         phases.enter("refused")
         raise
+    except Exception as error:
+        if isinstance(error, OSError) and is_full(error):
+            phases.enter("refused")
+            raise
+        from benchmarks.harness.ending import ending_of_building
+
+        ended = ending_of_building(error)
+        phases.leave(ended.status, ended.reason)
+        return 1
     phases.enter("done")
+    return 0
 
 
 def command_of(module: str, *arguments: str) -> list[str]:
@@ -109,10 +127,11 @@ def _watch(command: Sequence[str], guard: Guard) -> Death | int:
     told: list[int] = []
     before = {number: signal.signal(number, lambda number, _frame: told.append(number)) for number in WANTED}
     try:
-        with mmap.mmap(descriptor, LAYOUT.size) as memory:
+        with mmap.mmap(descriptor, SIZE) as memory:
             process = subprocess.Popen(
                 [*command, "--beat", str(descriptor)],
                 pass_fds=[descriptor],
+                process_group=0,  # its own, so that all it started can be ended with it
                 preexec_fn=_die_with_parent if sys.platform == "linux" else None,
             )
             try:
@@ -160,7 +179,7 @@ def _look_after(process: subprocess.Popen[bytes], memory: mmap.mmap, guard: Guar
 
 def _verdict(
     code: int | None, beat: Beat, phase_s: float, replicate_s: float, peak: float, limit: float, guard: Guard
-) -> tuple[Literal["crashed", "timeout", "out_of_memory"], str] | int | None:
+) -> tuple[str, str] | int | None:
     """Return None while all is well, the exit code of a good end, or what is to be said of a bad one."""
     if (code, beat.phase) in ((0, "done"), (REFUSED, "refused")):
         return code
@@ -170,6 +189,8 @@ def _verdict(
         if code < 0:
             lack = " (no memory left on this machine, or by hand)" if -code == signal.SIGKILL else ""
             return "crashed", f"the process died of {_name(-code)}{lack}"
+        if beat.status:
+            return beat.status, beat.reason
         return "crashed", f"the process ended by itself, with exit code {code}"
     if guard.memory_gib and peak > limit:
         return "out_of_memory", f"{peak:.0f} MiB, granted {1024 * guard.memory_gib:.0f} and {SLACK_MIB} to start with"
@@ -201,18 +222,15 @@ def _weigh(pid: int) -> float:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a child and its children for good."""
-    try:
+    """End a child for good, with all that it started: they share its group even when it is dead."""
+    family = []
+    with contextlib.suppress(psutil.Error):  # those that left the group can be found only while it lives
         family = psutil.Process(process.pid).children(recursive=True)
-    except psutil.Error:
-        family = []
-    if process.poll() is None:
-        process.kill()
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
     for one in family:
-        try:
+        with contextlib.suppress(psutil.Error):
             one.kill()
-        except psutil.Error:
-            continue
     process.wait()
 
 
