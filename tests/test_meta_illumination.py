@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.appearance import _environments, _lat_long, _radiance_network
 from benchmarks.appearance.illumination import Illumination
-from benchmarks.harness.errors import UsageError
+from benchmarks.harness.errors import Unsupported, UsageError
 from methods.meta._adam import adam
 
 SMALL = {"members": "area_lights", "train": 4, "validation": 2, "test": 3, "samples": 64, "height": 8, "pixels": 32}
@@ -189,6 +189,6 @@ def test_bad_parameters(tmp_path, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "mitsuba", None)
     backend.cache_clear()
-    with pytest.raises(UsageError, match=r"pip install 'mitsuba>=3\.9,<4'`, or set `members: area_lights`"):
+    with pytest.raises(Unsupported, match=r"pip install 'mitsuba>=3\.9,<4'; or set `members: area_lights`"):
         Illumination(**{**SMALL, "members": "made"})
     backend.cache_clear()

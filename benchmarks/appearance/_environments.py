@@ -42,8 +42,7 @@ def mitsuba(purpose: str) -> Backend:
         return backend("cpu")
     except Unsupported as error:
         raise Unsupported(
-            f"appearance.illumination: {purpose} takes Mitsuba 3; {error}; "
-            "or set `members: area_lights`, which does without"
+            f"appearance.illumination, {purpose}: {error}; or set `members: area_lights`, which does without"
         ) from error
 
 
