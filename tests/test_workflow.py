@@ -244,3 +244,28 @@ def test_snakefmt():
     command = [str(Path(sys.executable).with_name("snakefmt")), "--check", "Snakefile", "workflow/rules"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_a_run_ends_with_a_list_of_what_failed_and_rows_do_not_make_the_exit_code(project):
+    pictures = {"algorithm": "prdpt", "params": {"objective": "picture", "pairs": 2}}
+    config = {
+        **{key: value for key, value in MICRO.items() if key not in ("tuned", "tuning")},
+        "suite": "listed",
+        "seeds": 1,
+        "tasks": {"bowl": MICRO["tasks"]["bowl"]},
+        "methods": {"random_search": {}, "pictures": pictures},
+        "grid": [{"tasks": ["bowl"], "methods": ["random_search", "pictures"]}],
+        "figures": {"overview": {}, "gallery": {}},  # no task has a picture
+    }
+    project.write(config, "listed")
+    said = project.snakemake(config="config/listed.yaml")
+    assert "2 of the suite's parts did not run to their end" in said
+    assert "1 × unsupported (bowl/pictures)" in said
+    assert "1 × missing (gallery)" in said
+    results = project.results.with_name("listed")
+    lines = (results / "tables" / "failures.csv").read_text().splitlines()
+    assert len(lines) == 3
+    assert (results / "figures" / "gallery.png").stat().st_size > 1000
+    assert "What did not run, and why" in (results / "report" / "failures.html").read_text()
+    assert "failures.html" in (results / "report.html").read_text()
+    assert "did not run" not in project.snakemake(config="config/listed.yaml")  # nothing was to be done

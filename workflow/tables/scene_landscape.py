@@ -143,7 +143,7 @@ def make_scene_landscape(config: Path) -> pd.DataFrame:
             tables.append(task_table(problem).assign(task=task.label))
             print(f"{task.label}: {problem.dim}-D, {len(tables[-1])} rows", flush=True)
         except Unsupported as error:
-            print(f"{task.label}: unsupported: {error}", flush=True)
+            print(f"{task.label}: {error}", flush=True)
         except Exception:  # noqa: BLE001  (one scene must not keep the others from being shown)
             print(f"{task.label}: left out:\n{traceback.format_exc()}", flush=True)
     empty = frame([np.empty(0)], "", np.empty(0)).assign(task="")
