@@ -48,7 +48,7 @@ def fetch(name: str) -> Path:
     address, checksum = FILES[name]
     mirror = os.environ.get(MIRROR)
     if mirror and (path := Path(mirror) / name).is_file():
-        if pooch.file_hash(str(path)) != checksum:
+        if checksum_of(path) != checksum:
             raise UsageError(
                 f"{path}: its SHA-256 is not {checksum[:16]}…; the file is damaged or another one, fetch it anew"
             )
@@ -62,6 +62,14 @@ def fetch(name: str) -> Path:
         raise UsageError(
             f"cannot download {address} to {folder} ({error}); without network, put it into a folder and set {MIRROR}"
         ) from error
+
+
+def checksum_of(path: Path) -> str:
+    """Return a file's SHA-256; raises UsageError where it cannot be read."""
+    try:
+        return pooch.file_hash(str(path))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}); make it readable or remove it") from error
 
 
 def fetch_folder(name: str) -> Path:
@@ -89,7 +97,7 @@ def fetch_folder(name: str) -> Path:
         path = Path(mirror) / file
         if not path.is_file():
             raise UsageError(f"{path} is missing; copy the folder {name!r} anew, or use `members: folder`")
-        if pooch.file_hash(str(path)) != checksum:
+        if checksum_of(path) != checksum:
             raise UsageError(
                 f"{path}: its SHA-256 is not {checksum[:16]}…; the file is damaged or another one, copy it anew, "
                 f"or use `members: folder`"

@@ -24,9 +24,10 @@ from workflow.figures.__main__ import make
 from workflow.figures.style import look, use_style
 from workflow.figures.tables import GAP_FLOOR, Tables
 from workflow.suite import load_suite
-from workflow.tables.__main__ import make_tables, write
+from workflow.tables.__main__ import make_tables
 from workflow.tables.landscape import make_landscape
 from workflow.tables.surrogate import make_surrogate
+from workflow.tables.written import write
 
 mpl.use("agg")
 ROOT = Path(__file__).resolve().parent.parent

@@ -14,11 +14,12 @@ from benchmarks.harness.errors import UsageError
 from benchmarks.harness.kept import write_table
 from workflow.suite import load_suite
 from workflow.tables.__main__ import make_tables as make_all
-from workflow.tables.__main__ import read_grid, write
+from workflow.tables.__main__ import read_grid
 from workflow.tables.collect import read_curves, read_runs, read_tasks
 from workflow.tables.pictures import collect_pictures
 from workflow.tables.schema import FOLDER, schema
 from workflow.tables.tuning import combine
+from workflow.tables.written import CHECKSUMS, write
 
 SUITE = {
     "suite": "mini",
@@ -52,7 +53,7 @@ def finished(tmp_path_factory):
 def test_tables_of_a_real_suite(finished, tmp_path):
     made = make_all(finished, finished.folder)
     write(made, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == set(made)
+    assert {path.name for path in tmp_path.iterdir()} == {*made, CHECKSUMS}
     scores = pd.read_csv(tmp_path / "scores.csv").set_index(["task", "method"])
     assert len(scores) == 6
     assert scores.loc[("bowl", "adam"), "oracle"]

@@ -14,8 +14,10 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.harness.cell import entry
+from benchmarks.harness.errors import UsageError
 from benchmarks.harness.store import atomic
 from workflow.tables.schema import schema
+from workflow.tables.written import read_written
 
 STYLE = """
 body{font:14px/1.45 system-ui,sans-serif;color:#1f2933;margin:1.5rem}
@@ -133,9 +135,9 @@ class Shelf:
                 self.faults[name] = f"{folder / name}.* is missing; the target `tables` makes it."
                 continue
             try:
-                self.frames[name] = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-            except Exception as error:  # noqa: BLE001  (pandas and pyarrow raise many kinds for a damaged file)
-                self.faults[name] = f"{path} cannot be read ({type(error).__name__}): delete it and run `tables` again."
+                self.frames[name] = read_written(path)
+            except UsageError as error:
+                self.faults[name] = f"{error}."
 
     def whole(self, name: str) -> str:
         """Return a table with its description, or why it is not there."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from benchmarks.appearance import _lat_long
+from benchmarks.appearance._members import names_of
 from benchmarks.harness.errors import Unsupported, UsageError
 from benchmarks.rendering._mitsuba import Backend, backend
 
@@ -143,15 +144,16 @@ def read_folder(folder: Path, height: int, width: int) -> tuple[list[str], Tenso
     Raises:
         UsageError: no such folder, no such file in it, a file that cannot be read or is no environment map.
     """
-    files = sorted(file for file in folder.glob("*") if file.suffix.lower() in SUFFIXES) if folder.is_dir() else []
+    files = sorted(file for file in folder.glob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
     if not files:
         raise UsageError(
             f"appearance.illumination: folder {str(folder)!r} holds no .hdr or .exr file; "
             "put environment maps in latitude and longitude there"
         )
+    names = names_of(files, "appearance.illumination")
     loaded = mitsuba("reading .hdr and .exr files")
     with two_threads():
-        return [file.stem for file in files], torch.cat([_read(loaded, file, height, width) for file in files])
+        return names, torch.cat([_read(loaded, file, height, width) for file in files])
 
 
 @contextmanager
@@ -173,9 +175,9 @@ def _read(loaded: Backend, file: Path, height: int, width: int) -> Tensor:
         bitmap = mi.Bitmap(str(file)).convert(mi.Bitmap.PixelFormat.RGB, mi.Struct.Type.Float32, False)
         pixels = torch.from_numpy(np.array(bitmap))
     except (RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[-1]
+        reason = [type(error).__name__, *str(error).strip().splitlines()][-1]
         raise UsageError(f"{file}: cannot be read as a picture ({reason}); replace or remove it") from error
-    if pixels.shape[1] != 2 * pixels.shape[0] or pixels.shape[0] < height:
+    if pixels.ndim != 3 or pixels.shape[1] != 2 * pixels.shape[0] or pixels.shape[0] < height:
         raise UsageError(
             f"{file}: {pixels.shape[1]} × {pixels.shape[0]} pixels; an environment map in latitude and longitude is "
             f"twice as wide as high and has at least {width} × {height}"

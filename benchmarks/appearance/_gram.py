@@ -115,8 +115,13 @@ class VggFeatures(Features):
         """
         try:
             state = torch.load(path, map_location=device, weights_only=True)
-        except Exception as error:  # torch.load raises many kinds
-            raise UsageError(f"{owner}: {path} cannot be read as weights of VGG19 ({error})") from error
+        except FileNotFoundError:
+            raise UsageError(f"{owner}: {path} is missing; name the file of VGG19's weights") from None
+        except MemoryError:
+            raise
+        except Exception as error:  # torch.load raises many kinds; its text is advice to trust the file
+            reason = type(error).__name__
+            raise UsageError(f"{owner}: {path} cannot be read as weights of VGG19 ({reason}); fetch it anew") from None
         self.layers: list[tuple[Tensor, Tensor] | None] = []
         index, channels = 0, 3  # of torchvision's `features`: convolution, rectifier, convolution … pool
         for layer in VGG:
@@ -126,8 +131,14 @@ class VggFeatures(Features):
                 continue
             weight = state.get(f"features.{index}.weight") if isinstance(state, dict) else None
             bias = state.get(f"features.{index}.bias") if isinstance(state, dict) else None
-            if weight is None or bias is None or weight.shape != (layer, channels, 3, 3) or bias.shape != (layer,):
+            if (
+                not all(isinstance(value, Tensor) for value in (weight, bias))
+                or weight.shape != (layer, channels, 3, 3)
+                or bias.shape != (layer,)
+            ):
                 raise UsageError(f"{owner}: {path} holds no VGG19 as torchvision names it: layer features.{index}")
+            if not (weight.isfinite().all() and bias.isfinite().all()):
+                raise UsageError(f"{owner}: {path}: layer features.{index} is not finite; fetch it anew")
             self.layers.append((weight.float(), bias.float()))
             index, channels = index + 2, layer
         self.mean = torch.tensor(MEAN, device=device)[:, None, None]

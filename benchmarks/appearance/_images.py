@@ -9,6 +9,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from benchmarks.appearance._members import names_of
 from benchmarks.harness.errors import UsageError
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -47,7 +48,9 @@ def read(path: str | Path, height: int, width: int, owner: str) -> Tensor:
             if file.mode not in EIGHT_BITS:
                 raise UsageError(f"{owner}: {path} has pixels of mode {file.mode}; save it with 8 bits per channel")
             pixels = np.array(ImageOps.exif_transpose(file).convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # all that Pillow raises
+    except (UsageError, MemoryError):
+        raise
+    except Exception as error:  # Pillow raises many kinds for a damaged file
         raise UsageError(f"{owner}: {path} cannot be read as a picture ({error}); mend or remove it") from error
     picture = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
     if picture.shape[1] < height or picture.shape[2] < width:
@@ -61,7 +64,7 @@ def read(path: str | Path, height: int, width: int, owner: str) -> Tensor:
 def read_folder(folder: str | Path, height: int, width: int, owner: str) -> tuple[list[str], Tensor]:
     """Return names (without suffix) and pictures (n, 3, height, width) of a folder, sorted; see `files_in`, `read`."""
     paths = files_in(folder, owner)
-    return [path.stem for path in paths], torch.stack([read(path, height, width, owner) for path in paths])
+    return names_of(paths, owner), torch.stack([read(path, height, width, owner) for path in paths])
 
 
 def fit(picture: Tensor, height: int, width: int) -> Tensor:

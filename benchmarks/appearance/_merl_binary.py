@@ -25,10 +25,15 @@ def read(path: Path) -> Tensor:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
+        raise UsageError(f"{path}: cannot be read ({error.strerror}); make it readable or remove it") from error
     if len(content) != BYTES or tuple(np.frombuffer(content, "<i4", 3)) != SHAPE:
         raise UsageError(f"{path}: is no measured BRDF of {'×'.join(map(str, SHAPE))} values, or damaged; remove it")
     values = torch.from_numpy(np.frombuffer(content, "<f8", offset=12).reshape(3, *SHAPE).astype(np.float32))
+    if not values.isfinite().all():
+        bad = int((~values.isfinite()).sum())
+        raise UsageError(f"{path}: {bad} of its values are not finite numbers; fetch it anew or remove it")
+    if not (values > 0).any():
+        raise UsageError(f"{path}: reflects no light in any direction; fetch it anew or remove it")
     return (values * values.new_tensor(SCALE)[:, None, None, None]).clamp_min(0)  # invalid entries are negative
 
 

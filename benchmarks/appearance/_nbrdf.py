@@ -6,10 +6,12 @@ import io
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from benchmarks._data import fetch
+from benchmarks.appearance._members import names_of
 from benchmarks.harness.errors import UsageError
 
 SIZES = (6, 21, 21, 3)
@@ -59,8 +61,12 @@ def read_archive(path: Path) -> tuple[list[str], Tensor]:
         raise UsageError("reading measured BRDFs takes h5py: `pip install h5py`") from error
     try:
         with zipfile.ZipFile(path) as archive:
-            files = {Path(name).stem: archive.read(name) for name in archive.namelist() if name.endswith(".h5")}
-    except (zipfile.BadZipFile, OSError) as error:
+            found = [name for name in archive.namelist() if name.endswith(".h5")]
+            names = names_of([Path(name) for name in found], str(path))
+            files = {name: archive.read(file) for name, file in zip(names, found, strict=True)}
+    except (UsageError, MemoryError):
+        raise
+    except Exception as error:  # zipfile and zlib raise many kinds
         raise UsageError(f"{path}: cannot be read as a zip archive ({error}); fetch it anew") from error
     if not files:
         raise UsageError(f"{path}: holds no .h5 file")
@@ -70,11 +76,15 @@ def read_archive(path: Path) -> tuple[list[str], Tensor]:
             with h5py.File(io.BytesIO(files[name])) as file:
                 layers = [file[f"dense_{number}/dense_{number}"] for number in (1, 2, 3)]
                 arrays = [layer[part][()] for layer in layers for part in ("kernel:0", "bias:0")]
-        except (OSError, KeyError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # h5py raises many kinds
             raise UsageError(f"{path}: {name}.h5 is damaged or no NBRDF network ({error})") from error
         expected = [shape for fan_in, out in SHAPES for shape in ((fan_in, out), (out,))]
         if [array.shape for array in arrays] != expected:
             raise UsageError(f"{path}: {name}.h5 is not a network of {'-'.join(map(str, SIZES))} units")
+        if not all(np.issubdtype(array.dtype, np.floating) and np.isfinite(array).all() for array in arrays):
+            raise UsageError(f"{path}: {name}.h5 holds weights that are not finite numbers; fetch the archive anew")
         weights.append(torch.cat([torch.as_tensor(array).flatten() for array in arrays]))
     return sorted(files), torch.stack(weights).float()
 

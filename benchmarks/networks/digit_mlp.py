@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import gzip
 import math
+import struct
+import zlib
+from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import leaky_relu
@@ -17,6 +21,7 @@ from methods._ranges import AnyCount
 SIZES = (256, 32, 32, 784)
 STEP = 0.025  # z = 1.0 in weights, the paper's σ
 INPUT_SEED = 0
+PICTURES = 2051  # an IDX file of bytes in three dimensions begins with this number
 COUNT = {"scikit-learn": 1797, "mnist": 10_000}  # digits in each data set
 
 
@@ -93,10 +98,23 @@ def enlarged_digit(index: int) -> Tensor:
 
 def mnist_digit(index: int) -> Tensor:
     """Return one of MNIST's 10,000 test digits, (28, 28) in [0, 1]."""
-    import numpy as np
-
     from benchmarks._data import fetch
 
-    with gzip.open(fetch("t10k-images-idx3-ubyte.gz")) as file:
-        pixels = np.frombuffer(file.read(), np.uint8, offset=16)
-    return torch.as_tensor(pixels.reshape(-1, 28, 28)[index] / 255.0, dtype=torch.float32)
+    return torch.as_tensor(read_idx(fetch("t10k-images-idx3-ubyte.gz"))[index] / 255.0, dtype=torch.float32)
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """Return the 10,000 pictures (n, 28, 28) of bytes in MNIST's own format, compressed.
+
+    Raises:
+        UsageError: it is another file, or damaged; names it.
+    """
+    try:
+        with gzip.open(path) as file:
+            content = file.read()
+    except (OSError, EOFError, zlib.error) as error:
+        raise UsageError(f"{path} cannot be decompressed ({error}); fetch it anew") from error
+    shape = (COUNT["mnist"], 28, 28)
+    if content[:16] != struct.pack(">4i", PICTURES, *shape) or len(content) != 16 + math.prod(shape):
+        raise UsageError(f"{path} does not hold MNIST's {shape[0]:,} test pictures of 28 × 28 bytes; fetch it anew")
+    return np.frombuffer(content, np.uint8, offset=16).reshape(shape)

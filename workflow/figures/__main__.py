@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.harness.cell import entry
 from benchmarks.harness.errors import UsageError
-from benchmarks.harness.kept import write_json
+from benchmarks.harness.kept import Damaged, write_json
 from benchmarks.harness.parameters import check
 from benchmarks.harness.store import atomic, is_full
 from workflow.figures import _panels as panels
@@ -53,7 +53,8 @@ def make_or_say_why(name: str, folder: Path, options: dict[str, Any], out: Path)
         make(name, folder, options, out)
         return {"figure": name, "status": DRAWN, "reason": ""}
     except Exception as error:  # noqa: BLE001  (one figure must not keep the others, nor the report, from being made)
-        if is_full(error) or isinstance(error.__cause__, OSError):  # no figure's fault
+        known_cause = isinstance(error.__cause__, OSError | Damaged)
+        if is_full(error) or known_cause:  # a full disk or a damaged table is no figure's fault
             raise
         if known := isinstance(error, UsageError):
             print(f"figure {name!r} is not drawn: {error}", file=sys.stderr)

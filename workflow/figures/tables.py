@@ -14,6 +14,7 @@ from workflow.figures.style import spell
 from workflow.tables.collect import GOOD
 from workflow.tables.pictures import read_pictures
 from workflow.tables.targets import GAPS, gap
+from workflow.tables.written import read_written
 
 MARKED = {"status": "", "phase": "", "reason": ""}  # columns that tell how a row ended, and what an older table means
 GAP_FLOOR = float(GAPS[-1])  # figures show smaller gaps as this one
@@ -42,13 +43,7 @@ class Tables:
         """
         if name not in self._frames:
             path = self._path(name)
-            try:
-                frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-            except (ValueError, OSError) as error:
-                raise UsageError(
-                    f"{path} cannot be read ({error}); delete it and make it again: `snakemake tables`"
-                ) from error
-            self._frames[name] = frame
+            self._frames[name] = read_written(path)
         frame = self._frames[name]
         for column, value in (optional or {}).items():
             frame = frame.assign(**{column: frame[column].fillna(value) if column in frame else value})

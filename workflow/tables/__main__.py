@@ -9,9 +9,7 @@ import pandas as pd
 
 from benchmarks.harness.cell import entry
 from benchmarks.harness.errors import UsageError
-from benchmarks.harness.kept import write_pictures, write_table
 from benchmarks.harness.registry import method_class
-from benchmarks.harness.store import atomic
 from workflow.suite import Suite, load_suite
 from workflow.tables.claims import run_claims
 from workflow.tables.claims_learners import learner_claims
@@ -34,6 +32,7 @@ from workflow.tables.schema import check, schema
 from workflow.tables.scores import make_scores
 from workflow.tables.summary import ORIGIN, make_environment, make_summary
 from workflow.tables.targets import make_hits, make_targets
+from workflow.tables.written import write
 
 
 def make_tables(suite: Suite, results: Path) -> dict[str, pd.DataFrame | Pictures]:
@@ -117,18 +116,6 @@ def read_grid(tuned: Path | None) -> pd.DataFrame | None:
         return check(pd.read_csv(path), "grid")
     except ValueError as error:  # of pandas or of the schema
         raise UsageError(f"{path}: {error}; delete it and run the target `tune` again") from error
-
-
-def write(tables: dict[str, pd.DataFrame | Pictures], folder: Path) -> None:
-    """Write every table whole or not at all."""
-    for name, table in tables.items():
-        if isinstance(table, dict):
-            write_pictures(folder / name, table)
-        elif name.endswith(".csv"):
-            with atomic(folder / name) as part:
-                table.to_csv(part, index=False)
-        else:
-            write_table(folder / name, table)
 
 
 def main() -> None:

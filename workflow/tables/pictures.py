@@ -22,7 +22,7 @@ def read_pictures(path: Path, sealed: bool = True) -> Pictures:
     except FileNotFoundError:
         raise UsageError(f"{path} is missing: run the pipeline again, it computes what is not there") from None
     except Damaged as error:
-        raise UsageError(f"{error}: delete it and run the pipeline again") from None
+        raise UsageError(f"{error}: delete it and run the pipeline again") from error
 
 
 def collect_pictures(cells: Sequence[Cell], tasks: Iterable[str], results: Path) -> Pictures:
