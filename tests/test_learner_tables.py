@@ -152,3 +152,10 @@ def test_the_mean_minds_a_member_that_fails():
     found = chosen.groupby("over")["rival_steps"].first()
     assert found["median"] == 1000
     assert found["mean"] == math.inf
+
+
+def test_without_a_rival_there_are_no_speedups_but_a_table():
+    alone = {"ours": CURVES["ours"]} if "ours" in CURVES else dict([next(iter(CURVES.items()))])
+    ratios = make_ratios(make_models(alone), make_adaptation(alone))
+    assert ratios.empty
+    assert make_speedups("hand", ratios).empty

@@ -28,7 +28,7 @@ def read(path: Path) -> Tensor:
         raise UsageError(f"{path}: cannot be read ({error.strerror}); make it readable or remove it") from error
     if len(content) != BYTES or tuple(np.frombuffer(content, "<i4", 3)) != SHAPE:
         raise UsageError(f"{path}: is no measured BRDF of {'×'.join(map(str, SHAPE))} values, or damaged; remove it")
-    values = torch.from_numpy(np.frombuffer(content, "<f8", offset=12).reshape(3, *SHAPE).astype(np.float32))
+    values = torch.from_numpy(np.frombuffer(content, "<f8", offset=12).reshape(3, *SHAPE).copy()).float()
     if not values.isfinite().all():
         bad = int((~values.isfinite()).sum())
         raise UsageError(f"{path}: {bad} of its values are not finite numbers; fetch it anew or remove it")
