@@ -113,7 +113,7 @@ def faulty(phase, fault):
 
 @pytest.mark.parametrize(("phase", "fault"), [*FEW, *REST])
 def test_a_fault_is_the_right_row_and_the_other_replicate_is_untouched(phase, fault, checkout, tmp_path):
-    job = run(checkout, faulty(phase, fault), tmp_path, phase_s=6.0 if fault.startswith("hang") else 60.0)
+    job = run(checkout, faulty(phase, fault), tmp_path, phase_s=15.0 if fault.startswith("hang") else 60.0)
     assert job.returncode == 0, job.stderr[-2000:]
     runs = pd.read_parquet(tmp_path / "runs.parquet").set_index("seed")
     status, word = WRONG.get((phase, fault)) or ENDINGS[fault]

@@ -230,9 +230,8 @@ class Campaign:
         for what in whats:
             print(f"| {what} | {' | '.join(str(self.kills[kind, what]) for kind in kinds)} |")
         print(f"| all | {' | '.join(str(sum(n for (k, _), n in self.kills.items() if k == kind)) for kind in kinds)} |")
-        print(
-            f"\n{self.kills.total()} kills, {self.commands} times the same command, {self.rounds} suites finished and compared, {len(self.wrong)} faults"
-        )
+        told = f"{self.kills.total()} kills, {self.commands} times the same command, "
+        print(f"\n{told}{self.rounds} suites finished and compared, {len(self.wrong)} faults")
         print(*self.wrong, sep="\n")
 
 
