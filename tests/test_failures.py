@@ -137,4 +137,4 @@ def test_pages_are_made_whatever_is_missing(results, tmp_path):
         assert "summary.* is missing" in made["methods"]
         assert all("<h1>" in content for content in made.values())
     (results / "tables" / "summary.csv").write_bytes(b"")
-    assert "cannot be read" in pages(results / "tables", wanted)["methods"]
+    assert "is damaged" in pages(results / "tables", wanted)["methods"]
