@@ -61,7 +61,7 @@ SUITE: dict[str, Any] = {
 }
 CONFIG = "config/kills.yaml"
 # What a machine and its load decide; everything else the seed decides.
-MEASURED = re.compile(r"(.*_)?(s|ms|seconds|memory_base_mib|memory_peak_mib|gpu_peak_mib|time|timing)")
+MEASURED = re.compile(r"(.*_)?(s|ms|seconds|memory(_base|_peak)?_mib|gpu(_peak)?_mib|gradient_ratio|time|timing)")
 JOBS = re.compile(r"-m (?:benchmarks\.harness|workflow)\.(\w+)|-m (snakemake) .*--report")
 PATIENCE_S = 900  # a bound for one command
 
@@ -109,7 +109,7 @@ def frame(path: Path) -> pd.DataFrame:
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """Return the tables of two folders that are not the same, apart from times, with the first cell that differs."""
+    """Return the tables of two folders that are not the same, apart from times, with a cell of each column that differs."""
     wrong = []
     for name in sorted({path.name for folder in (one, other) for path in folder.iterdir()}):
         if not (one / name).is_file() or not (other / name).is_file():
@@ -123,8 +123,9 @@ def differences(one: Path, other: Path) -> list[str]:
             if ours.shape != theirs.shape or list(ours) != list(theirs):
                 wrong.append(f"{name}: {ours.shape} {theirs.shape}")
             elif not ours.equals(theirs):
-                row, column = next(zip(*np.nonzero((ours != theirs).to_numpy()), strict=True))
-                wrong.append(f"{name}: {ours.columns[column]}: {ours.iat[row, column]} | {theirs.iat[row, column]}")
+                for column in ours.columns[(ours != theirs).any()]:
+                    row = int((ours[column] != theirs[column]).to_numpy().argmax())
+                    wrong.append(f"{name}: {column}: {ours[column][row]} | {theirs[column][row]}")
     return wrong
 
 
