@@ -122,7 +122,7 @@ def judge(name, shown):
         assert "nan" not in words(shown).lower().split()
     except AssertionError as error:
         raise AssertionError(f"{name}: {error}") from error
-    plt.close(shown)
+    plt.close("all")  # what was begun before it was given up as well
 
 
 def test_what_nothing_is_missing_of_is_drawn(whole):
