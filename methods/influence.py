@@ -48,7 +48,8 @@ class Influence(Method):
     * Levels (`_influence_pyramid`): pictures blurred by 0 … 8 pixels. From pairs P(θ ± x), the share of a level's
       response that is odd minus the share that is even is the R² that a linear prediction could reach, free of any fit.
       The finest level of which half is linear is worked on, at the widest bandwidth that is nearly as linear as any.
-      Blurred levels ask for the least squares to a picture that the criterion is content with.
+      Where it promises little although the memory holds more than 2·dim renders, coarser ones are asked. Blurred levels
+      ask for the least squares to a picture that the criterion is content with.
     * Step: minimise E_J[C(P(θ) + Jp)] within a radius by Steihaug's conjugate gradients, products with J only; what is
       not known about J damps. The radius follows the actual over the predicted decrease. Steps go on, one render each,
       while they gain; then more is measured.
@@ -217,7 +218,7 @@ class Influence(Method):
         for level in self.linear:
             self._regress(x, y, mean / mean.norm(), sparse, level)
             promises[level] = self.plan(criterion, LEAST)
-            if self.phase == "trial" or not (saturated or float(self.weight.sum()) >= self.need):
+            if self.phase == "trial" or not saturated:
                 return
         best = max(promises, key=lambda level: promises[level])
         if saturated and promises[best] > NEXT:
