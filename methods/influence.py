@@ -83,7 +83,7 @@ class Influence(Method):
         batch: Count = 16,
         alpha: Share = 0.01,
         factors: NonNegative = 4.0,
-        entries: int = 48,
+        entries: Count = 48,
         pyramid: bool = True,
     ) -> None:
         """Measure in batches of `batch` renders and more.

@@ -106,7 +106,7 @@ KINDS = {
         "  family: anything\n  params",
         "sampling.family: unknown .*brdf_small",
     ),
-    "sampling.methods": ("  warm_steps: 10", "  warm_steps: 10\n  methods: [randm]", "sampling.methods: .*'random'"),
+    "sampling.methods": ("  warm_steps: 5", "  warm_steps: 5\n  methods: [randm]", "sampling.methods: .*'random'"),
     "sampling.params": ("train: 8", "model: pca, train: 8", "sampling.params.model: .*sampling.models"),
     "alias in a circle": ("seeds: 2", "seeds: &a [*a]", "line 5: .*circle"),
     "tag": ("seeds: 2", "seeds: !!python/object:os.system {}", "line 5: not valid YAML"),
