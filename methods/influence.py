@@ -12,7 +12,7 @@ from methods._influence_model import Influence as Model
 from methods._influence_model import Span
 from methods._influence_pyramid import Criterion, Pyramid, linear_share, wanted_picture
 from methods._influence_sparse import Sparse, sparse_fit, union
-from methods._ranges import Count, NonNegative, Positive, Share
+from methods._ranges import AnyCount, Count, NonNegative, Positive, Share
 from methods._steihaug import steihaug
 from methods.base import Evaluation, Method, Space
 
@@ -83,7 +83,7 @@ class Influence(Method):
         batch: Count = 16,
         alpha: Share = 0.01,
         factors: NonNegative = 4.0,
-        entries: Count = 48,
+        entries: AnyCount = 48,
         pyramid: bool = True,
     ) -> None:
         """Measure in batches of `batch` renders and more.

@@ -109,7 +109,7 @@ def frame(path: Path) -> pd.DataFrame:
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """Return the tables of two folders that are not the same, apart from times, with a cell of each column that differs."""
+    """Return the tables of two folders that differ apart from times, with a cell of each differing column."""
     wrong = []
     for name in sorted({path.name for folder in (one, other) for path in folder.iterdir()}):
         if not (one / name).is_file() or not (other / name).is_file():
