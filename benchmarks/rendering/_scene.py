@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, ClassVar, Literal
 
@@ -31,6 +33,18 @@ INTEGRATORS: dict[str, dict[str, Any]] = {
     "prb_projective": {"guiding": "none"},
     "direct_projective": {"guiding": "none"},
 }
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Keep Python from collecting garbage in the block: Dr.Jit aborts when a scene is freed while it records."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 class Scene(Problem):
@@ -263,7 +277,8 @@ class Scene(Problem):
         def replay(spp: int, seed: int) -> Any:
             if spp not in recorded:
                 recorded[spp] = dr.freeze(lambda scene, number: mi.render(scene, spp=spp, seed=number))
-            return recorded[spp](self.scene, mi.UInt32(seed))
+            with without_collection():
+                return recorded[spp](self.scene, mi.UInt32(seed))
 
         return replay
 
