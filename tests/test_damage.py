@@ -127,7 +127,7 @@ def test_a_really_full_disk_is_one_line(tmp_path, name):
         subprocess.run(["umount", str(tmp_path)], check=True)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_small_campaign_of_faults(tmp_path):
     outcomes = faults.run(tmp_path, small=True)
     assert len(outcomes.rows) >= 40
