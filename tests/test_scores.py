@@ -271,3 +271,13 @@ def test_schema_refuses(change, message):
     check(table, "targets")
     with pytest.raises(SchemaError, match=message):
         check(change(table), "targets")
+
+
+def test_a_suite_of_which_no_run_left_a_row_has_a_table_without_rows():
+    """Failed before: a column of nothing was looked up."""
+    runs = pd.DataFrame([make_run("a", "m", 0, 0.5)])
+    tasks = make_tasks("a")
+    hits = make_hits(runs, pd.DataFrame(make_curve(runs.iloc[0], [(1, 1.0)])), make_targets(tasks))
+    scores = make_scores(runs.iloc[:0], tasks, hits.iloc[:0], set())
+    assert scores.empty
+    assert "gap_median" in scores

@@ -9,7 +9,7 @@ import pandas as pd
 
 from workflow.tables.collect import GOOD
 from workflow.tables.intervals import Floats, bootstrap, median, wilson
-from workflow.tables.schema import check
+from workflow.tables.schema import check, schema
 from workflow.tables.targets import GAPS, SOLVED, gap
 
 CONTROL = "random_search"
@@ -70,6 +70,8 @@ def make_scores(runs: pd.DataFrame, tasks: pd.DataFrame, hits: pd.DataFrame, ora
         | _row(group.sort_values("seed"), by_cell.get(key, hits.iloc[:0]))
         for key, group in runs.groupby(["task", "method"], sort=False)
     ]
+    if not rows:
+        return check(pd.DataFrame(columns=list(schema("scores")["columns"])), "scores")
     table = pd.DataFrame(rows)
     reached = table["gap_median"].clip(lower=GAPS[-1])  # below the last target all are equal
     is_control = table["method"] == CONTROL
