@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from methods._foreign import missing
+from methods._work import Work
 from methods.base import Evaluation, Method, Space
 
 
@@ -20,6 +21,7 @@ class NaturalGradient(Method):
     """
 
     grid = {"sigma": (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)}
+    per_coordinate = Work(launches=12, numbers=10, kept=6)
     parameters: dict[str, Tensor]
 
     @classmethod

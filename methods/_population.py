@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from methods._replay import Replay
+from methods._work import Work
 
 if TYPE_CHECKING:
     from pymoo.core.algorithm import Algorithm
@@ -18,6 +19,7 @@ class Population(Replay):
 
     library = "pymoo"
     grid = {"sigma": (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)}
+    per_coordinate = Work(launches=25, numbers=0, host=60, kept=200)
 
     def start_algorithm(self, algorithm: Algorithm, problem: Problem) -> None:
         """Set `algorithm` up for `problem`, which describes the space and never evaluates anything."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from methods._replay import Replay
+from methods._work import Work
 
 
 class Portfolio(Replay):
@@ -19,6 +20,7 @@ class Portfolio(Replay):
 
     library = "nevergrad"
     grid = {"sigma": (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)}
+    per_coordinate = Work(launches=60, numbers=0, host=30, kept=100)
 
     def start_portfolio(self, build: Callable[..., Any], sigma: float, batch: int) -> None:
         """Build the optimizer (a class of Nevergrad's or one of its configured ones) for the budget of the space."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from methods._ranges import Positive
+from methods._work import Work
 from methods.base import Descent, Evaluation, Schedule
 
 
@@ -17,6 +18,7 @@ class Adam(Descent):
     needs = "gradient"
     oracle = True
     grid = {"lr": (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)}
+    per_coordinate = Work(launches=8, numbers=3, kept=4)
 
     def setup(self, lr: Positive = 0.1, source: str = "", schedule: Schedule = "linear") -> None:
         """Move by about `lr` natural steps per coordinate and iteration, along the task's gradient called `source`."""

@@ -14,10 +14,12 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from methods._work import Work
+
 Needs = Literal["value", "gradient", "picture"]
 Schedule = Literal["constant", "linear"]  # of a rate over the budget; linear: from its start to zero
 
-GRID_CELLS = 6  # every method is tuned over a grid of exactly this many cells: same effort for all
+GRID_CELLS = 12  # most cells of a method's grid; the search that tunes it tries more, as many for every method
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,9 @@ class Method(ABC):
 
     needs: ClassVar[Needs] = "value"
     oracle: ClassVar[bool] = False  # reads the task's true gradient: a bound, not a rival
-    grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {}  # parameter → values; their product has GRID_CELLS cells
+    grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {}  # parameter → values; their product has at most GRID_CELLS cells
+
+    per_coordinate: ClassVar[Work] = Work(launches=20, numbers=10, kept=10)  # numbers per coordinate: see `work`
 
     space: Space
     gradient_source: str = ""  # which of `space.gradients`, for methods that need one; empty: the task's own choice
@@ -93,6 +97,12 @@ class Method(ABC):
     def unsupported(cls, space: Space, **params: Any) -> str | None:
         """Return None, or the reason why this method cannot run here (shown in the tables)."""
         return None
+
+    @classmethod
+    def work(cls, space: Space, **params: Any) -> Work:
+        """Return its own work per evaluation, without the task's; for estimates (benchmarks/harness/costs.py)."""
+        own = cls.per_coordinate
+        return Work(own.launches, own.numbers * space.dim, own.host * space.dim, own.kept * space.dim)
 
     @abstractmethod
     def setup(self, **params: Any) -> None:

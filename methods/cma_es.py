@@ -8,6 +8,7 @@ import numpy as np
 
 from methods._ranges import Count, Positive, Ranked
 from methods._replay import Replay
+from methods._work import Work
 from methods.base import Space
 
 MATRICES = 8  # of doubles: covariance, eigenvectors, workspace of their update; measured with pycma 4.5: 7.3
@@ -35,6 +36,14 @@ class CmaEs(Replay):
         if params.get("variant", "full") == "full" and MATRICES * matrix > limit * 2**30:
             return f"covariance needs {matrix / 1e9:.1f} GB, {MATRICES} times that to update it; limit {limit:g} GiB"
         return super().unsupported(space, **params)
+
+    @classmethod
+    def work(cls, space: Space, **params: Any) -> Work:
+        """Sampling and eigenvectors take O(dim²) per evaluation, the variants O(dim) with large constants."""
+        variant = params.get("variant", "full")
+        host = {"full": space.dim + 30, "separable": 40, "vd": 40, "vkd": params.get("rank", 30) + 10}[variant]
+        kept = MATRICES * 2 * space.dim if variant == "full" else 2 * host
+        return Work(launches=20, numbers=0, host=host * space.dim, kept=kept * space.dim)
 
     def setup(
         self,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from methods._ranges import Count, Positive
+from methods._work import Work
 from methods.base import Descent, Evaluation, Schedule
 
 
@@ -17,7 +18,8 @@ class EvolutionStrategy(Descent):
     Source: Salimans et al. 2017 (antithetic pairs); the one-sided variant subtracts the mean of the other samples.
     """
 
-    grid = {"lr": (0.02, 0.06, 0.2), "sigma": (1.0, 3.0)}
+    grid = {"lr": (0.02, 0.06, 0.2), "sigma": (0.1, 0.3, 1.0, 3.0)}
+    per_coordinate = Work(launches=2, numbers=4, kept=4)
 
     def setup(
         self,

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from methods._ranges import Count, Positive
+from methods._work import Work
 from methods.base import Descent, Evaluation, Schedule
 
 STEPS = 100  # the automatic block leaves the budget for at least this many steps
@@ -21,7 +22,8 @@ class FiniteDifferences(Descent):
     Source: Kiefer & Wolfowitz 1952; random blocks as in randomized coordinate descent (Nesterov 2012).
     """
 
-    grid = {"lr": (0.02, 0.06, 0.2), "step": (1.0, 3.0)}
+    grid = {"lr": (0.02, 0.06, 0.2), "step": (0.1, 0.3, 1.0, 3.0)}
+    per_coordinate = Work(launches=4, numbers=1, kept=4)
 
     def setup(
         self, lr: Positive = 0.1, step: Positive = 1.0, block: Count | None = None, schedule: Schedule = "linear"

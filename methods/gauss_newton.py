@@ -48,7 +48,7 @@ class GaussNewton(Method):
     """
 
     needs = "picture"
-    grid = {"reach": (0.1, 0.3, 1.0), "sigma": (1.0, 3.0)}
+    grid = {"reach": (0.1, 0.3, 1.0), "sigma": (0.1, 0.3, 1.0, 3.0)}
 
     @classmethod
     def unsupported(cls, space: Space, **params: Any) -> str | None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from methods._ranges import Positive, Ranked
+from methods._work import Work
 from methods.base import Evaluation, Method, Space
 
 
@@ -21,6 +22,7 @@ class LmMaEs(Method):
     """
 
     grid = {"sigma": (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)}
+    per_coordinate = Work(launches=10, numbers=25, kept=30)
 
     @classmethod
     def unsupported(cls, space: Space, **params: Any) -> str | None:

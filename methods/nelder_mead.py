@@ -8,6 +8,7 @@ import numpy as np
 
 from methods._population import Population
 from methods._ranges import Positive
+from methods._work import Work
 from methods.base import Space, Stopped
 
 MOST = 100  # dimensions
@@ -22,6 +23,8 @@ class NelderMead(Population):
     Source: Nelder & Mead 1965, coefficients by dimension after Gao & Han 2012. Library: pymoo, which works here in
     y = (z − start)/σ + 20, so that the simplex starts with edges σ and without a box. The incumbent is the best corner.
     """
+
+    per_coordinate = Work(launches=150, numbers=0, host=100, kept=300)
 
     @classmethod
     def unsupported(cls, space: Space, **params: Any) -> str | None:

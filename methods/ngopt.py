@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from methods._portfolio import Portfolio
 from methods._ranges import Positive
+from methods._work import Work
 
 
 class NgOpt(Portfolio):
@@ -13,6 +14,8 @@ class NgOpt(Portfolio):
     which its rules are strongest, except where they would end with Powell's method: Nevergrad runs that in a thread of
     its own, which can keep a finished process alive, so it is told of two workers and picks CMA-ES or DE instead.
     """
+
+    per_coordinate = Work(launches=240, numbers=0, host=50, kept=100)
 
     def setup(self, sigma: Positive = 1.0) -> None:
         """Mutate with standard deviation `sigma`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from methods._portfolio import Portfolio
 from methods._ranges import Count, Positive
+from methods._work import Work
 
 
 class OnePlusOne(Portfolio):
@@ -11,6 +12,8 @@ class OnePlusOne(Portfolio):
 
     Source: Rechenberg 1973, Schumer & Steiglitz 1968; library: Nevergrad. Serial by nature: one candidate at a time.
     """
+
+    per_coordinate = Work(launches=130, numbers=0, host=30, kept=10)
 
     def setup(self, sigma: Positive = 1.0, batch: Count = 1) -> None:
         """Mutate with standard deviation `sigma`, adapted from there."""

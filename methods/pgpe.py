@@ -10,6 +10,7 @@ from torch import Tensor
 
 from methods._foreign import missing
 from methods._ranges import Count, Positive
+from methods._work import Work
 from methods.base import Evaluation, Method, Schedule, Space, scheduled
 
 
@@ -21,7 +22,8 @@ class Pgpe(Method):
     and rate of the mean fall together over the budget, as the rates of the other descents do.
     """
 
-    grid = {"sigma": (0.3, 1.0, 3.0), "speed": (1 / 15, 1 / 5)}
+    grid = {"sigma": (0.1, 0.3, 1.0, 3.0), "speed": (1 / 15, 1 / 5)}
+    per_coordinate = Work(launches=10, numbers=8, kept=8)
 
     @classmethod
     def unsupported(cls, space: Space, **params: Any) -> str | None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from methods._annealing import annealed
 from methods._ranges import Count, Positive, Share
+from methods._work import Work
 from methods.base import Descent, Evaluation, Schedule, Space
 
 
@@ -46,7 +47,8 @@ class Prdpt(Descent):
     infinite variance for d = 1), and there `released` and `exact` coincide.
     """
 
-    grid = {"lr": (0.02, 0.06, 0.2), "sigma": (1.0, 3.0)}
+    grid = {"lr": (0.02, 0.06, 0.2), "sigma": (0.1, 0.3, 1.0, 3.0)}
+    per_coordinate = Work(launches=15, numbers=4, kept=4)
 
     @classmethod
     def unsupported(cls, space: Space, **params: Any) -> str | None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from methods._annealing import annealed
 from methods._ranges import Count, Positive, Share
+from methods._work import Work
 from methods.base import Descent, Evaluation, Schedule, Space
 
 
@@ -23,7 +24,8 @@ class PrdptDiff(Descent):
 
     needs = "gradient"
     oracle = True  # like adam, it is given the task's own gradient, which no black-box rival gets
-    grid = {"lr": (0.02, 0.06, 0.2), "sigma": (1.0, 3.0)}
+    grid = {"lr": (0.02, 0.06, 0.2), "sigma": (0.1, 0.3, 1.0, 3.0)}
+    per_coordinate = Work(launches=15, numbers=4, kept=4)
 
     @classmethod
     def unsupported(cls, space: Space, **params: Any) -> str | None:

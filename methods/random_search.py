@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from methods._ranges import Count, Positive
+from methods._work import Work
 from methods.base import Evaluation, Method
 
 
@@ -16,6 +17,7 @@ class RandomSearch(Method):
     """
 
     grid = {"sigma": (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)}
+    per_coordinate = Work(launches=1, numbers=4, kept=1)
 
     def setup(self, sigma: Positive = 1.0, batch: Count = 16) -> None:
         """Sample with standard deviation `sigma` where the space has no box."""

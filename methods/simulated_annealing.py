@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from methods._ranges import Count, Positive
+from methods._work import Work
 from methods.base import Evaluation, Method
 
 TRIALS = 20  # moves between two adaptations of the step size (Corana et al. 1987: N_S = 20)
@@ -23,6 +24,7 @@ class SimulatedAnnealing(Method):
     """
 
     grid = {"sigma": (0.1, 1.0, 10.0), "temperature": (0.03, 0.3)}
+    per_coordinate = Work(launches=10, numbers=3, kept=3)
 
     def setup(self, sigma: Positive = 1.0, temperature: Positive = 0.1, chains: Count = 1) -> None:
         """Start all `chains` at the start, with Gaussian moves of standard deviation `sigma`."""

@@ -40,7 +40,7 @@ class SmoothedNewton(Method):
     curvature; the baseline b; all default settings.
     """
 
-    grid = {"radius": (0.1, 0.3, 1.0), "sigma": (1.0, 3.0)}
+    grid = {"radius": (0.1, 0.3, 1.0), "sigma": (0.1, 0.3, 1.0, 3.0)}
 
     @classmethod
     def unsupported(cls, space: Space, **params: Any) -> str | None:

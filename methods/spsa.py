@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from methods._ranges import Count, Positive
+from methods._work import Work
 from methods.base import Descent, Evaluation, Schedule
 
 ALPHA, GAMMA = 0.602, 0.101  # the practically effective exponents, Spall 1998, eq. for a_k and c_k
@@ -25,7 +26,8 @@ class Spsa(Descent):
     approximation*.
     """
 
-    grid = {"lr": (0.02, 0.06, 0.2), "step": (1.0, 3.0)}
+    grid = {"lr": (0.02, 0.06, 0.2), "step": (0.1, 0.3, 1.0, 3.0)}
+    per_coordinate = Work(launches=12, numbers=4, kept=4)
 
     def setup(
         self,

@@ -9,6 +9,7 @@ import torch
 
 from methods._natural_gradient import NaturalGradient
 from methods._ranges import Positive, Ranked
+from methods._work import Work
 from methods.base import Space
 
 FACTORS = 8  # A, A⁻¹, the gradient of M and the matrix exponential of it; beside them 3 d × d matrices per sample
@@ -29,6 +30,11 @@ class Xnes(NaturalGradient):
         if need > limit * 2**30:
             return f"covariance updates need {need / 1e9:.1f} GB, limit {limit:g} GiB"
         return super().unsupported(space, **params)
+
+    @classmethod
+    def work(cls, space: Space, **_params: Any) -> Work:
+        """The exponential of a matrix costs O(dim³) per step; shared by a population that takes about 10 dim²."""
+        return Work(launches=25, numbers=10 * space.dim**2, kept=6 * space.dim**2)
 
     def setup(self, sigma: Positive = 1.0, population: Ranked | None = None, memory_gib: Positive = 4.0) -> None:
         """Start with covariance `sigma`² I; `population` None is 4 + ⌊3 ln dim⌋."""

@@ -11,6 +11,7 @@ from methods._fits import fit_for
 from methods._memory import GIB, free_gib
 from methods._ranges import Count, Octaves, Positive
 from methods._surrogates import Kind, build, layout, parameter_count
+from methods._work import Work
 from methods.base import Descent, Evaluation, Schedule, Space
 
 COPIES = {"neural": 3, "quadratic": 4, "linear": 4}  # of φ at once: weights, Adam's moments, gradients where kept
@@ -33,7 +34,7 @@ class Zerograds(Descent):
     well, so the grid varies the published ones. `config/long.yaml` has the published settings of every task.
     """
 
-    grid = {"lr": (0.01, 0.1), "batch": (4, 10, 20)}
+    grid = {"lr": (0.01, 0.1), "sigma": (0.3, 1.0), "batch": (4, 10, 20)}
 
     @classmethod
     def unsupported(
@@ -53,6 +54,25 @@ class Zerograds(Descent):
         if needed <= free:
             return None
         return f"a {surrogate} surrogate of {count:,} weights needs {needed:.1f} GiB with Adam, {free:.1f} GiB are free"
+
+    @classmethod
+    def work(
+        cls,
+        space: Space,
+        surrogate: Kind = "neural",
+        batch: int = 10,
+        k_theta: int = 1,
+        k_phi: int = 3,
+        layers: int | None = None,
+        width: int | None = None,
+        frequencies: int | None = None,
+        **_params: Any,
+    ) -> Work:
+        """A step on φ moves weights and moments once (6 numbers a weight), a step on θ reads the weights."""
+        count = parameter_count(surrogate, space.dim, *layout(space.dim, layers, width, frequencies))
+        pair = 2 * batch
+        numbers = (3 * k_phi + k_theta) * count / pair + 40 * space.dim
+        return Work(launches=(80 * k_phi + 80 * k_theta) / pair, numbers=numbers, kept=3 * count)
 
     def setup(
         self,

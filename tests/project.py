@@ -17,7 +17,7 @@ MICRO = {
     "suite": "micro",
     "seeds": 2,
     "checkpoints": 6,
-    "limits": {"evaluations": 64, "seconds": 10},
+    "limits": {"evaluations": 64, "minutes": 1},
     "tuned": "results/micro/tuning/best.csv",
     "tuning": {"seeds": 1, "fraction": 0.5},
     "tasks": {

@@ -100,7 +100,7 @@ def make_tuning(finals, task="t", method="m"):
             status = "diverged" if loss is None else "finished"
             run = make_run(task, method, 1_000_000 + seed, float("nan") if loss is None else loss, status=status)
             del run["algorithm"]
-            rows.append({**run, "cell": cell, "choice": json.dumps({"lr": lr, "sigma": sigma})})
+            rows.append({**run, "round": 1, "cell": cell, "choice": json.dumps({"lr": lr, "sigma": sigma})})
     return pd.DataFrame(rows)
 
 

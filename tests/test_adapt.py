@@ -20,7 +20,7 @@ from benchmarks.harness.meta_train import CARDS, train_all
 from benchmarks.harness.registry import learner_class, learner_names
 from benchmarks.harness.seeds import TUNING_REPLICATES
 from benchmarks.harness.trained import load_trained, read_trained
-from methods.base import GRID_CELLS
+from methods.meta.base import GRID_CELLS
 
 SMALL = {"train": 5, "validation": 2, "test": 3, "samples": 16, "pixels": 16}
 CELL = MetaCell("hand", "brdf", "brdf", "fomaml", "fomaml", 12, 20_000, [0, 1], family_params=SMALL, pictured=1)

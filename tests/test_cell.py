@@ -16,12 +16,13 @@ import pytest
 
 from benchmarks.harness import cell as cell_module
 from benchmarks.harness.calibrate import calibrate
-from benchmarks.harness.cell import Cell, run_cell
+from benchmarks.harness.cell import Cell, run_cell, run_missing
 from benchmarks.harness.errors import UsageError
 from benchmarks.harness.registry import method_class, task_class
+from benchmarks.harness.search import CELLS, FINALISTS
 from benchmarks.harness.sources import ROOT, cell_sources
 from benchmarks.harness.store import atomic
-from benchmarks.harness.tune import tune
+from benchmarks.harness.tune import TuningCell, budgets, tune
 
 CELL = Cell(
     suite="test",
@@ -30,7 +31,7 @@ CELL = Cell(
     method="es",
     algorithm="evolution_strategy",
     evaluations=160,
-    seconds=20,
+    minutes=1.0,
     replicates=[0, 1],
     problem_params={"dim": 3},
     checkpoints=6,
@@ -97,7 +98,7 @@ def test_sources_follow_imports():
 
 
 def test_killed_job_goes_on_where_it_stopped(folder):
-    long = replace(CELL, evaluations=600_000, seconds=600, replicates=[0], algorithm="evolution_strategy")
+    long = replace(CELL, evaluations=600_000, minutes=10.0, replicates=[0], algorithm="evolution_strategy")
     whole = folder / "whole"
     environment = {**os.environ, "BEYOND_GD_SAVE_SECONDS": "0.1"}
     spec = ["--spec", json.dumps(asdict(long)), "--out"]
@@ -168,11 +169,34 @@ def test_a_lack_of_memory_is_a_row(folder):
 
 
 def test_tuning_uses_other_replicates_and_the_whole_grid(folder):
-    tune(CELL, folder)
+    cell = TuningCell(**{**vars(CELL), "replicates": [0]}, fraction=0.25)
+    tune(cell, folder)
     table = pd.read_parquet(folder / "grid.parquet")
     assert table.seed.min() >= 1_000_000
-    assert len(table) == 12
-    assert table.choice.nunique() == 6
+    assert len(table) == CELLS + FINALISTS
+    assert table.choice.nunique() == CELLS
+    first, second = (table[table["round"] == number] for number in (1, 2))
+    assert not set(first.seed) & set(second.seed)
+    assert (first.budget == CELL.evaluations // 4).all()
+    assert (second.budget == CELL.evaluations).all()
+    spent = table.cost.sum() / CELL.evaluations
+    assert budgets(cell) * 0.7 < spent <= budgets(cell)  # whole batches only
+
+
+def test_tuning_goes_on_where_it_was_killed(folder, monkeypatch):
+    cell = TuningCell(**{**vars(CELL), "replicates": [0]}, fraction=0.25)
+    tune(cell, folder / "whole")
+    ran = []
+    monkeypatch.setattr("benchmarks.harness.cell.run_missing", lambda *given: ran.append(given) or run_missing(*given))
+    whole = pd.read_parquet(folder / "whole" / "grid.parquet")
+    for number in (4, CELLS + 1):
+        for file in (folder / "whole" / f"cell_{number}").glob("replicate_*.json"):
+            file.unlink()
+    tune(cell, folder / "whole")
+    assert len(ran) == 2
+    again = pd.read_parquet(folder / "whole" / "grid.parquet")
+    keep = ["round", "cell", "choice", "seed", "loss_final", "n_evals"]
+    pd.testing.assert_frame_equal(whole[keep], again[keep])
 
 
 def test_calibration(folder):

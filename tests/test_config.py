@@ -21,7 +21,7 @@ from benchmarks.harness.registry import (
     task_class,
     task_names,
 )
-from benchmarks.harness.tune import grid
+from benchmarks.harness.search import grid
 from methods.base import GRID_CELLS
 from workflow import validate
 from workflow.figures import names as figure_names
@@ -35,7 +35,7 @@ LARGEST = 248_832
 MICRO = {
     "suite": "micro",
     "seeds": 2,
-    "limits": {"evaluations": 100, "seconds": 5},
+    "limits": {"evaluations": 100, "minutes": 1},
     "tasks": {"bowl": {"problem": "analytic.quadratic", "params": {"dim": 4}}},
     "methods": {
         "random_search": {},
@@ -84,7 +84,7 @@ def put(*keys_and_value):
         (put("tasks", "bowl", "evaluatons", 3), ["tasks.bowl", "'evaluatons'", "'evaluations'"]),
         (put("limits", "evaluations", -5), ["limits.evaluations", "-5", "at least 1"]),
         (put("limits", "evaluations", "many"), ["limits.evaluations", "'many'", "integer"]),
-        (put("limits", "seconds", 0), ["limits.seconds", "more than 0"]),
+        (put("limits", "minutes", 0), ["limits.minutes", "more than 0"]),
         (put("seeds", 0), ["seeds", "at least 1"]),
         (put("device", "gpu"), ["device", "'gpu'"]),
         (put("tuning", {"fraction": 2}), ["tuning.fraction", "at most 1"]),
@@ -133,7 +133,7 @@ def test_cells(micro):
         ("bowl", "es_one_sided"),
     ]
     cell = suite.cells[2]
-    assert (cell.algorithm, cell.evaluations, cell.seconds) == ("evolution_strategy", 7, 5)
+    assert (cell.algorithm, cell.evaluations, cell.minutes) == ("evolution_strategy", 7, 1)
     assert cell.replicates == [0, 1]
     assert to_json(cell) == to_json(load_suite(suite.path).cells[2])
 
@@ -170,7 +170,9 @@ def test_a_missing_tuned_table_means_defaults(micro, tmp_path):
 
 def test_tuning_is_the_same_for_all(micro):
     suite = load_suite(micro(put("tuning", {"seeds": 3, "fraction": 0.1})))
-    assert {(cell.evaluations, cell.seconds, len(cell.replicates)) for cell in suite.tuning_cells} == {(10, 0.5, 3)}
+    found = {(cell.evaluations, cell.fraction, cell.minutes, len(cell.replicates)) for cell in suite.tuning_cells}
+    assert found == {(100, 0.1, 1, 3)}
+    assert {cell.run({}, second).evaluations for cell in suite.tuning_cells for second in (False, True)} == {10, 100}
 
 
 def test_reading_a_config_imports_nothing_heavy():
@@ -254,7 +256,7 @@ class TestShipped:
     def test_same_tuning_effort(self, path):
         for cell in load_suite(path).tuning_cells:
             axes = method_class(cell.algorithm).grid
-            assert len(grid(dict(axes))) == GRID_CELLS, cell.method
+            assert 1 < len(grid(dict(axes))) <= GRID_CELLS, cell.method
             assert not set(axes) & set(cell.params), f"{cell.method}: tuned and fixed at once"
 
     def test_ablations_fix_what_they_are_about(self, path):

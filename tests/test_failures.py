@@ -39,7 +39,7 @@ def suite(tmp_path):
     config = {
         "suite": "hand",
         "seeds": 2,
-        "limits": {"evaluations": 1000, "seconds": 10},
+        "limits": {"evaluations": 1000, "minutes": 1},
         "tasks": {name: {"problem": "analytic.quadratic", "params": {"dim": 4}} for name in ("bowl_4", "bowl_60")},
         "methods": {name: {} for name in ("prdpt", "spsa", "cma_es")},
         "grid": [{"tasks": ["bowl_4", "bowl_60"], "methods": ["prdpt", "spsa", "cma_es"]}],

@@ -42,7 +42,7 @@ SUITE = {
     "suite": "drawn",
     "seeds": 2,
     "checkpoints": 8,
-    "limits": {"evaluations": 150, "seconds": 20},
+    "limits": {"evaluations": 150, "minutes": 1},
     "tasks": {
         "bowl_4": {"problem": "analytic.quadratic", "params": {"dim": 4}},
         "bowl_60": {"problem": "analytic.quadratic", "params": {"dim": 60}},

@@ -185,7 +185,16 @@ def test_needs_are_checked():
 def test_time_limit():
     result = go(Quadratic(dim=4), limits=Limits(10**9, 0.05))
     assert result.status == "timeout"
-    assert math.isfinite(result.row["loss_final"])
+    assert "ten times what the dearest run may take" in result.reason
+    assert math.isnan(result.row["loss_final"])  # what a clock ended has no score
+
+
+def test_what_is_predicted_to_take_too_long_is_not_begun():
+    result = go(Quadratic(dim=4), limits=Limits(10**9, 1e6, predicted_s=60.0, elsewhere="config/long.yaml"))
+    assert (result.status, result.row["n_evals"], result.row["phase"]) == ("too_dear", 0, "")
+    assert "predicted" in result.reason
+    assert "0.0167 h here; config/long.yaml has it" in result.reason
+    assert math.isfinite(result.row["loss_start"])
 
 
 def test_an_endless_step_is_ended(monkeypatch):

@@ -85,7 +85,7 @@ def test_the_mug_has_a_plateau_that_smoothing_leaves(tmp_path):
     config = {
         "suite": "mug",
         "seeds": 1,
-        "limits": {"evaluations": 10, "seconds": 1},
+        "limits": {"evaluations": 10, "minutes": 1},
         "tasks": {
             "mug": {"problem": "rendering.cup", "params": {"width": 16, "height": 12, "spp": 4}},
             "bowl": {"problem": "analytic.quadratic", "params": {"dim": 2}},
@@ -126,7 +126,7 @@ def test_scenes_that_this_machine_cannot_render_have_no_rows(tmp_path, monkeypat
     config = {
         "suite": "mug",
         "seeds": 1,
-        "limits": {"evaluations": 10, "seconds": 1},
+        "limits": {"evaluations": 10, "minutes": 1},
         "tasks": {"mug": {"problem": "rendering.cup"}},
         "methods": {"random_search": {}},
         "grid": [{"tasks": ["mug"], "methods": ["random_search"]}],

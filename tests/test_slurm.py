@@ -33,7 +33,7 @@ SMALL = {
     "suite": "small",
     "seeds": 2,
     "checkpoints": 6,
-    "limits": {"evaluations": 300, "seconds": 30, "memory_gib": 1},
+    "limits": {"evaluations": 300, "minutes": 1, "memory_gib": 1},
     "tasks": {
         "bowl_10": {"problem": "analytic.quadratic", "params": {"dim": 10}},
         "square_apart": {"problem": "raster.square", "params": {"case": "apart", "size": 32}},
@@ -46,7 +46,7 @@ SMALL = {
 LONG = {
     "suite": "long",
     "seeds": 2,
-    "limits": {"evaluations": 500_000, "seconds": 600, "memory_gib": 1},
+    "limits": {"evaluations": 500_000, "minutes": 1, "memory_gib": 1},
     "tasks": {"bowl_1000": {"problem": "analytic.quadratic", "params": {"dim": 1000}}},
     "methods": {"evolution_strategy": {}},
     "grid": [{"tasks": ["bowl_1000"], "methods": ["evolution_strategy"]}],

@@ -25,7 +25,7 @@ SUITE = {
     "suite": "mini",
     "seeds": 2,
     "checkpoints": 8,
-    "limits": {"evaluations": 200, "seconds": 20},
+    "limits": {"evaluations": 200, "minutes": 1},
     "tasks": {
         "bowl": {"problem": "analytic.quadratic", "params": {"dim": 3}},
         "square": {"problem": "raster.square", "params": {"size": 32}},

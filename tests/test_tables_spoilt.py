@@ -20,7 +20,7 @@ CONFIG = {
     "suite": "spoilt",
     "seeds": 2,
     "checkpoints": 3,
-    "limits": {"evaluations": 60, "seconds": 20},
+    "limits": {"evaluations": 60, "minutes": 1},
     "tasks": {
         "bowl": {"problem": "analytic.quadratic", "params": {"dim": 3}},
         "square": {"problem": "raster.square", "params": {"case": "apart"}},

@@ -16,10 +16,10 @@ import pandas as pd
 
 from benchmarks.harness.cell import entry
 from benchmarks.harness.kept import read_json
+from benchmarks.harness.statuses import GOOD, LEFT_OUT
 from benchmarks.harness.store import atomic
 from workflow.pages import note, page, table
 from workflow.suite import Suite, load_suite
-from workflow.tables.collect import GOOD
 from workflow.tables.schema import check, schema
 
 TABLE = "failures.csv"
@@ -134,7 +134,7 @@ def causes(failures: pd.DataFrame) -> pd.DataFrame:
     """Return one row per status and reason, with how many there are and their names; what is broken comes first."""
     if failures.empty:
         return pd.DataFrame(columns=["status", "reason", "count", "names"])
-    failures = failures.assign(reason=failures["reason"].fillna(""), broken=failures["status"] != "unsupported")
+    failures = failures.assign(reason=failures["reason"].fillna(""), broken=~failures["status"].isin(LEFT_OUT))
     found = failures.groupby(["broken", "status", "reason"], sort=False)["name"].agg([len, list]).reset_index()
     found = found.rename(columns={"len": "count", "list": "names"})
     return found.sort_values(["broken", "count"], ascending=False, kind="stable").drop(columns="broken")

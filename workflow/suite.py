@@ -18,10 +18,12 @@ from benchmarks.harness.errors import UsageError
 from benchmarks.harness.meta_cell import MetaCell
 from benchmarks.harness.reading import read_yaml
 from benchmarks.harness.sources import ROOT
+from benchmarks.harness.tune import TuningCell
 from workflow.places import check_places
 from workflow.validate import BRDF_MODELS, check_names, check_schema
 
 TUNING_CHECKPOINTS = 3
+MINUTES = 10.0  # that a run may be predicted to take where a suite says nothing
 PICTURED = {"gallery": None, "scenes": "rendering.sphere", "rendering": "rendering."}  # figure → tasks it defaults to
 
 
@@ -33,7 +35,7 @@ class Task:
     problem: str  # world.task
     params: dict[str, Any]
     evaluations: int
-    seconds: float
+    minutes: float
     memory_gib: float | None
 
 
@@ -84,7 +86,7 @@ class Suite:
     @cached_property
     def tasks(self) -> dict[str, Task]:
         """Return label → task."""
-        limits = {"memory_gib": None, **self.config.get("limits", {})}
+        limits = {"minutes": MINUTES, "memory_gib": None, **self.config.get("limits", {})}
         return {
             label: Task(
                 label,
@@ -109,7 +111,7 @@ class Suite:
         return [self._cell(task, method, self.tuned_params(task, method)) for task, method in self.pairs]
 
     @cached_property
-    def tuning_cells(self) -> list[Cell]:
+    def tuning_cells(self) -> list[TuningCell]:
         """Return the cells that the target `tune` works on; their replicates count from 0, the harness shifts them."""
         effort = self.config.get("tuning", {})
         fraction = effort.get("fraction", 1)
@@ -119,12 +121,13 @@ class Suite:
             if "tuned_as" not in self.config["methods"][method]
         )
         return [
-            replace(
-                cell,
-                evaluations=max(1, round(fraction * cell.evaluations)),
-                seconds=fraction * cell.seconds,
-                replicates=list(range(effort.get("seeds", 1))),
-                checkpoints=TUNING_CHECKPOINTS,
+            TuningCell(
+                **{
+                    **vars(cell),
+                    "replicates": list(range(effort.get("seeds", 1))),
+                    "checkpoints": TUNING_CHECKPOINTS,
+                    "fraction": fraction,
+                }
             )
             for cell in untuned
         ]
@@ -214,7 +217,7 @@ class Suite:
             method=method,
             algorithm=who.get("algorithm", method),
             evaluations=where.evaluations,
-            seconds=where.seconds,
+            minutes=where.minutes,
             replicates=list(range(self.seeds)),
             problem_params=where.params,
             params={**tuned, **who.get("params", {})},
@@ -222,6 +225,7 @@ class Suite:
             threads=self.threads,
             memory_gib=where.memory_gib,
             checkpoints=self.config.get("checkpoints", 30),
+            elsewhere=self.config.get("elsewhere", ""),
         )
 
     def calibration(self, task: str) -> dict[str, Any]:

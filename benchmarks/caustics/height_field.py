@@ -15,6 +15,7 @@ from torch.nn.functional import avg_pool2d
 
 from benchmarks.harness.problem import Problem
 from methods._ranges import NonNegative
+from methods._work import Work
 
 CONTROL = 32  # control points along a side
 STEP = 0.0125  # z = 1.0 in slab widths, the paper's σ
@@ -64,6 +65,12 @@ class HeightField(Problem):
         self.even = photons**2 / pixels**2  # photons per pixel of an even spread
         self.target = drawing(pixels).to(self.device)
         self.bytes_per_candidate = 80 * photons**2 + 24 * pixels**2
+
+    @property
+    def work(self) -> Work:
+        """Each photon is refracted, clipped and counted; pixels are compared."""
+        photons = len(self.position) ** 2
+        return Work(launches=2, numbers=20 * photons + 4 * self.pixels**2)
 
     def start(self, seed: int) -> Tensor:
         return self.roughness * torch.randn(self.dim, generator=torch.Generator().manual_seed(seed))

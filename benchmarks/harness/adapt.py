@@ -22,9 +22,9 @@ from benchmarks.harness.meta_cell import MetaCell
 from benchmarks.harness.meta_train import TRAINED, guard_of, kept_file, train_all
 from benchmarks.harness.meta_train import bury as bury_training
 from benchmarks.harness.phases import NOBODY, Phases
+from benchmarks.harness.search import text_of
 from benchmarks.harness.seeds import derive
 from benchmarks.harness.store import require_writable
-from benchmarks.harness.tune import str_of
 from benchmarks.harness.watch import Death, child, command_of, supervise
 
 if TYPE_CHECKING:
@@ -267,7 +267,7 @@ def describe(
         "family": cell.family,
         "learner": cell.learner,
         "algorithm": cell.algorithm,
-        "params": str_of(card["params"]),
+        "params": text_of(card["params"]),
         "role": learner_class(cell.algorithm).role,
         "status": "diverged" if broken else card["status"],
         "reason": card["reason"] or broken,

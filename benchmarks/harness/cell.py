@@ -16,11 +16,12 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
-from functools import partial
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.harness.costs import GUARD
 from benchmarks.harness.errors import UsageError, unknown
 from benchmarks.harness.kept import load_pictures, read_json, unless_damaged, write_json, write_pictures, write_table
 from benchmarks.harness.phases import NOBODY, Phases
@@ -48,7 +49,7 @@ class Cell:
     method: str  # label in the tables
     algorithm: str  # file in methods/
     evaluations: int
-    seconds: float
+    minutes: float  # that a run may be predicted to take
     replicates: list[int]
     problem_params: dict[str, Any] = field(default_factory=dict)
     params: dict[str, Any] = field(default_factory=dict)
@@ -56,6 +57,12 @@ class Cell:
     threads: int = 1
     memory_gib: float | None = None
     checkpoints: int = 30
+    elsewhere: str = ""  # the suite that has what is too dear here
+
+    @property
+    def guard_s(self) -> float:
+        """Seconds after which a run is ended: it hangs, or this machine is far slower than predicted."""
+        return GUARD * 60 * self.minutes
 
     @classmethod
     def from_json(cls, text: str) -> Cell:
@@ -70,7 +77,7 @@ class Cell:
     def fingerprint(self) -> str:
         """Return the hash of code and settings that a stored replicate must carry to be reused."""
         facts = asdict(self)
-        for key in ("suite", "replicates"):
+        for key in ("suite", "replicates", "elsewhere"):
             facts.pop(key)
         return fingerprint(cell_sources(self.problem, self.algorithm), json.dumps(facts, sort_keys=True))
 
@@ -104,6 +111,7 @@ def device_name(device: str) -> str:
     return f"{model}, {os.cpu_count()} cores"
 
 
+@cache
 def commit() -> str:
     """Return the checked-out commit, with a + where files differ from it; empty outside git."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--exclude=*", "--dirty=+", "--abbrev=12"]
@@ -211,7 +219,7 @@ def run_replicate(
         task,
         method_type,
         params,
-        Limits(cell.evaluations, cell.seconds),
+        Limits(cell.evaluations, cell.guard_s, 60 * cell.minutes, cell.elsewhere),
         task=cell.task,
         label=cell.method,
         replicate=phases.replicate,
@@ -309,12 +317,12 @@ def bury(pieces: Sequence[Piece], death: Death) -> int:
 
 
 def forget_unsupported(pieces: Sequence[Piece]) -> None:
-    """Try again what this machine could not do: what was missing may have been installed since."""
+    """Try again what this machine could not do, or not in time: it may be another, with more installed, by now."""
     for piece in pieces:
         for number in piece.cell.replicates:
             file = replicate_file(piece.out, number)
             stored = read_json(file, ("row",))
-            if stored is not None and stored["row"].get("status") == "unsupported":
+            if stored is not None and stored["row"].get("status") in ("unsupported", "timeout"):
                 file.unlink(missing_ok=True)
 
 
@@ -325,7 +333,7 @@ def replicate_file(out: Path, replicate: int) -> Path:
 
 def guard_of(cell: Cell) -> Guard:
     """Return what one replicate may take before the job is ended from outside: far more than the runner grants."""
-    hard = hard_seconds(cell.seconds)
+    hard = hard_seconds(cell.guard_s)
     on_device = cell.device.startswith("cuda")  # there the limit is the GPU's memory, which its library watches
     return Guard(phase_s=hard + 60, replicate_s=2 * hard + 120, memory_gib=None if on_device else cell.memory_gib)
 

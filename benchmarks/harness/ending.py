@@ -4,24 +4,14 @@ from __future__ import annotations
 
 import traceback
 from pathlib import Path
-from typing import Literal
 
 from benchmarks.harness import memory
 from benchmarks.harness.clock import HardTimeout
 from benchmarks.harness.errors import Unsupported, UsageError
 from benchmarks.harness.sources import ROOT
+from benchmarks.harness.statuses import Status
 from methods.base import Stopped
 
-Status = Literal[
-    "finished",  # the budget is used up
-    "stopped",  # the method ended by its own criterion
-    "timeout",
-    "diverged",  # candidates or incumbent are no longer finite
-    "invalid_loss",  # the task answered NaN or infinity to sensible candidates
-    "crashed",  # the task or the method raised an exception, or the process died
-    "out_of_memory",
-    "unsupported",
-]
 ENDS = (Exception, HardTimeout, SystemExit)  # what ends a run; an interrupt ends the program
 LONGEST = 300  # characters of a reason
 

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from benchmarks.harness.budget import Budget
 from benchmarks.harness.clock import Clock
-from benchmarks.harness.ending import Ended, Status
+from benchmarks.harness.ending import Ended
 from benchmarks.harness.phases import Phases
 from benchmarks.harness.problem import Gradient, Problem
 from benchmarks.harness.seeds import derive
+from benchmarks.harness.statuses import Status
 from methods.base import Evaluation, Method
 
 SHOWN_DIMS = 2  # up to here the path is logged, for pictures of the landscape
@@ -25,10 +26,12 @@ FAR = 1e6  # candidates beyond this many natural steps: the method has diverged,
 
 @dataclass(frozen=True)
 class Limits:
-    """The first limit reached ends the run."""
+    """Evaluations end a run. Seconds only guard it: what they end counts for nothing."""
 
     evaluations: int
     seconds: float
+    predicted_s: float = math.inf  # a run that is predicted to take longer is not begun
+    elsewhere: str = ""  # the suite that has what is too dear here
 
 
 @dataclass
@@ -50,7 +53,11 @@ class Run:
     def step(self) -> bool:
         """Ask, charge, evaluate, tell; return False when the next batch does not fit into the budget."""
         if self.clock.total >= self.limits.seconds:
-            raise Ended("timeout", f"{self.limits.seconds:g} s used after {self.budget.cost:g} evaluations")
+            raise Ended(
+                "timeout",
+                f"{self.limits.seconds:g} s, ten times what the dearest run may take, used after "
+                f"{self.budget.cost:g} of {self.limits.evaluations} evaluations",
+            )
         self.phases.enter("ask")
         with self.clock.timed("ask"):
             z = self.method.ask().detach()

@@ -19,8 +19,9 @@ from benchmarks.harness.kept import load_table, write_table
 from benchmarks.harness.meta_cell import MetaCell
 from benchmarks.harness.meta_train import TRAINED, guard_of
 from benchmarks.harness.phases import Phases
+from benchmarks.harness.search import grid, text_of
 from benchmarks.harness.seeds import TUNING_REPLICATES
-from benchmarks.harness.tune import TABLE, grid, str_of
+from benchmarks.harness.tune import TABLE
 from benchmarks.harness.watch import child, command_of, supervise
 
 if TYPE_CHECKING:
@@ -76,8 +77,9 @@ def tune(cell: MetaCell, out: Path, phases: Phases | None = None) -> None:
                     "suite": cell.suite,
                     "task": cell.family,
                     "method": cell.learner,
+                    "round": 1,
                     "cell": number,
-                    "choice": str_of(choice),
+                    "choice": text_of(choice),
                     "status": np.where(ended, "finished", broken),
                     "reason": np.where(ended, "", models["reason"]),
                     "loss_start": found["start"],

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.harness.parameters import check
+from methods._work import Work
 from methods.base import Space
 
 Gradient = Callable[[Tensor, int], tuple[Tensor, Tensor]]  # (n, dim), seed → losses (n,), gradients (n, dim)
@@ -34,6 +35,7 @@ class Problem(ABC):
     upper: Tensor | None = None
     reference: Tensor | None = None  # (dim,) the known optimum, if any
     without_gradient: str = ""  # why there is none, where there could be one
+    gradient_passes: ClassVar[float] = 3.0  # time of a gradient, in evaluations
     bytes_per_candidate: int = 0  # memory one candidate takes while it is evaluated; 0: 16 · dim
 
     def __init__(self, device: str = "cpu", **params: Any) -> None:
@@ -113,6 +115,11 @@ class Problem(ABC):
     def max_batch(self) -> int:
         """Most candidates at once: what fits into a gigabyte."""
         return max(2, min(4096, 2**30 // (self.bytes_per_candidate or 16 * self.dim)))
+
+    @property
+    def work(self) -> Work:
+        """Return the work of one evaluation, for estimates; here: as many numbers as it has coordinates, twice."""
+        return Work(launches=4, numbers=2 * self.dim)
 
     def space(self, seed: int, budget: int) -> Space:
         """Return what a method may know, for the replicate that starts from `seed`."""

@@ -16,18 +16,19 @@ from torch import Tensor
 from benchmarks.harness import memory
 from benchmarks.harness.budget import Budget
 from benchmarks.harness.clock import Clock, alarm
-from benchmarks.harness.ending import ENDS, Ended, Status, ending_of
+from benchmarks.harness.costs import predicted_seconds
+from benchmarks.harness.ending import ENDS, Ended, ending_of
 from benchmarks.harness.errors import UsageError
 from benchmarks.harness.kept import load_state, unless_damaged, write_state
 from benchmarks.harness.loop import Limits, Run
 from benchmarks.harness.phases import Phases
 from benchmarks.harness.problem import Problem
 from benchmarks.harness.seeds import derive
+from benchmarks.harness.statuses import GOOD, LEFT_OUT, Status
 from benchmarks.harness.watch import hard_seconds
 from methods.base import Method, Space
 
 SAVE_SECONDS = float(os.environ.get("BEYOND_GD_SAVE_SECONDS", "20"))  # most work lost when a run is killed
-GOOD = ("finished", "stopped", "timeout")  # there is an incumbent to be validated
 SAVE_SPARING = 20.0  # a state may be gigabytes: saving takes at most a twentieth of the time
 
 
@@ -129,7 +130,7 @@ def run(
         "seed": replicate,
         "dim": problem.dim,
         "status": ended.status,
-        "phase": "" if good or ended.status == "unsupported" else phase,
+        "phase": "" if good or ended.status in LEFT_OUT else phase,
         "reason": ended.reason,
         "budget": limits.evaluations,
         "n_evals": budget.n_evals,
@@ -188,6 +189,15 @@ def _begin(
     why = method_class.unsupported(begun.space, **params)
     if why:
         raise Ended("unsupported", why)
+    predicted = predicted_seconds(problem, method_class, dict(params), begun.space)
+    if predicted > limits.predicted_s:
+        raise Ended("too_dear", too_dear(predicted, limits))
+
+
+def too_dear(seconds: float, limits: Limits) -> str:
+    """Return why a run that is predicted to take so many seconds is left out, and where it is not."""
+    where = f"; {limits.elsewhere} has it" if limits.elsewhere else ""
+    return f"predicted {seconds / 3600:.3g} h, at most {limits.predicted_s / 3600:.3g} h here{where}"
 
 
 def _mismatch(problem: Problem, method: Method) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 TUNING_REPLICATES = 1_000_000  # replicates from here on are for tuning: the comparison never sees them
+SECOND_ROUND = 500_000  # further on: what is tried at the full budget starts from elsewhere
 
 
 def derive(*parts: str | int) -> int:

@@ -27,7 +27,7 @@ from benchmarks.harness.phases import NOBODY, SIZE, Beat, Phases, look, shared_f
 from benchmarks.harness.store import is_full
 
 if TYPE_CHECKING:
-    from benchmarks.harness.ending import Status
+    from benchmarks.harness.statuses import Status
 
 MIB = 2**20
 LOOK_S = 0.2  # between two looks
@@ -41,7 +41,7 @@ REFUSED = 2  # exit code of a user's error
 
 def hard_seconds(seconds: float) -> float:
     """Return the wall time, validation included, after which a run of so many seconds is cut off from inside."""
-    return 3 * seconds + 60
+    return 1.5 * seconds + 60
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from torch import Tensor
 from benchmarks.harness.errors import UsageError
 from benchmarks.harness.problem import Problem
 from methods._ranges import Count
+from methods._work import Work
 
 HALF = 0.1  # half size of a square, in cells
 OCCLUDER_HALF = 0.18  # leaves a margin of more than one σ around the hidden square
@@ -93,6 +94,10 @@ class Square(Problem):
         """Return the pixels that each square covers: bool (n, k, size, size), rows first."""
         columns, rows = self._intervals(z, width).unbind(2)
         return rows[..., :, None] & columns[..., None, :]
+
+    @property
+    def work(self) -> Work:
+        return Work(launches=4, numbers=2 * self.size**2 * (1 + self.dim / 2))
 
     def start(self, seed: int) -> Tensor:
         jitter = 2 * torch.rand(self.dim, generator=torch.Generator().manual_seed(seed)) - 1

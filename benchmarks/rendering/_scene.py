@@ -19,6 +19,7 @@ from benchmarks.rendering._mitsuba import backend
 from benchmarks.rendering._shapes import Vector
 from benchmarks.rendering._soft_gradient import SoftGradient, soft_gradients
 from benchmarks.rendering._soft_raster import Surface
+from methods._work import Work
 
 RandomNumbers = Literal["common", "fresh"]
 Comparison = Literal["mse", "unbiased"]
@@ -70,6 +71,7 @@ class Scene(Problem):
     differentiable: ClassVar[tuple[str, ...]] = ("prb", "prb_projective")
     exposure: ClassVar[float] = 1.0  # of the pictures that are shown
     towards_light: ClassVar[Vector] = (0.0, 1.0, 0.0)  # for soft rasterizers
+    gradient_passes = 40.0  # the median over scenes and integrators of results/rendering
     bytes_per_candidate = 2**24  # candidates are rendered one by one; bounds the pictures of a batch
 
     begin: Tensor  # (dim,) where replicates start, before the jitter
@@ -134,6 +136,11 @@ class Scene(Problem):
     @abstractmethod
     def parameters(self, z: Tensor) -> dict[str, Tensor]:
         """Return Mitsuba's name → value, differentiable in z (dim,): flat buffers, colours (3,), transforms (4, 4)."""
+
+    @property
+    def work(self) -> Work:
+        """Update the scene, trace every path, copy the picture; a wide GPU would not change the launches."""
+        return Work(launches=100, numbers=10 * self.depth * self.spp * self.width * self.height)
 
     def surfaces(self, z: Tensor) -> list[Surface]:
         """Return what soft rasterizers draw at z (dim,), differentiable; nothing where they would miss the point.

@@ -14,6 +14,8 @@ from typing import Any, ClassVar, Literal, Protocol
 import torch
 from torch import Tensor
 
+GRID_CELLS = 6  # every learner is tuned over a grid of exactly this many cells: same effort for all
+
 Batch = dict[str, Tensor]  # training samples, each tensor (tasks, n, …)
 State = dict[str, Any]  # tensors, numbers, strings and containers of them: safe for `torch.load(weights_only=True)`
 Update = Callable[[Tensor, Tensor, int], Tensor]  # weights, gradients (tasks, n_weights), steps taken → new weights
@@ -63,7 +65,7 @@ class Learner(ABC):
     """
 
     role: ClassVar[Literal["meta", "rival"]] = "meta"  # rival: a paradigm that meta-learning is compared with
-    grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {}  # parameter → values; their product has six cells, for all alike
+    grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {}  # parameter → values; their product has GRID_CELLS cells
     outer_rate: float = 5e-3
     trains: bool = True  # False: there is nothing to learn before adaptation
 

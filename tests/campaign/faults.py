@@ -36,7 +36,7 @@ SUITE = {
     "suite": "faults",
     "seeds": 2,
     "checkpoints": 6,
-    "limits": {"evaluations": 160, "seconds": 60},
+    "limits": {"evaluations": 160, "minutes": 1},
     "tasks": {"bowl": {"problem": "raster.square", "params": {"size": 16}}},
     "methods": {"es": {"algorithm": "evolution_strategy"}},
     "grid": [{"tasks": ["bowl"], "methods": ["es"]}],

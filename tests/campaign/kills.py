@@ -35,7 +35,7 @@ SUITE: dict[str, Any] = {
     "suite": "kills",
     "seeds": 2,
     "checkpoints": 6,
-    "limits": {"evaluations": 2_000, "seconds": 600},
+    "limits": {"evaluations": 2_000, "minutes": 1},
     "tasks": {
         "square": {"problem": "raster.square", "params": {"size": 32}},
         "bowl": {"problem": "analytic.quadratic", "params": {"dim": 10}},

@@ -124,8 +124,7 @@ def gap_text(runs: pd.DataFrame, method: str) -> str:
     row = runs.loc[method]
     if not np.isfinite(row.gap):
         return spell(row.status, capital=False)
-    late = ", time ran out" if row.status == "timeout" else ""
-    return (f"gap ≤ {GAP_FLOOR:g}" if row.gap <= GAP_FLOOR else f"gap {row.gap:.3g}") + late
+    return f"gap ≤ {GAP_FLOOR:g}" if row.gap <= GAP_FLOOR else f"gap {row.gap:.3g}"
 
 
 def draw_picture(axes: Axes, picture: np.ndarray | None) -> None:

@@ -21,12 +21,13 @@ CODES = {
     "diverged": "∞",
     "invalid_loss": "?",
     "crashed": "✗",
+    "too_dear": "$",
     "timeout": "t",
     "stopped": "s",
 }
 MEANING = (
     "Cells: median gap over seeds (1 = start, 0 = optimum or ≤ 1e-4). ∅ unsupported · M out of memory · ∞ diverged · "
-    "? invalid loss · ✗ crashed · t time ran out (gap until then) · "
+    "? invalid loss · ✗ crashed · $ too dear for this suite · t hung · "
     "s stopped itself · blank: not asked for. Mean rank: over the tasks that it ran on, 1 = best; below the line, "
     "methods that were asked for fewer tasks."
 )
@@ -102,4 +103,4 @@ def cell_text(gap: float, status: str) -> str:
         text = f"{gap:.2f}".lstrip("0")
     else:
         text = f"{gap:.0e}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
-    return f"{text}{sign}" if status in ("timeout", "stopped") else text
+    return f"{text}{sign}" if status == "stopped" else text

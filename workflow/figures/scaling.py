@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from benchmarks.harness.errors import UsageError
+from benchmarks.harness.statuses import LEFT_OUT, UNSCORED
 from workflow.figures import _panels as panels
 from workflow.figures.style import look, main_methods, spell
 from workflow.figures.tables import GAP_FLOOR, Tables, choose
@@ -20,7 +21,6 @@ from workflow.figures.tables import GAP_FLOOR, Tables, choose
 GAPS = ["gap_median", "gap_low", "gap_high"]
 MARK = {"color": "#444444", "linestyle": ""}
 ENDED = Line2D([], [], marker="x", markersize=6, markeredgewidth=1.5, label="cannot run beyond (reasons below)", **MARK)
-TIMED = Line2D([], [], marker="o", markersize=7, fillstyle="none", label="ran out of time", **MARK)
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def draw(tables: Tables, options: Options) -> Figure:
     absent = panels.absences(tables, methods, ran, scores.task.unique())
     methods = [method for method in methods if method in set(ran)]
     reasons = endings(scores, methods)
-    marks = [ENDED] * bool(reasons) + [TIMED] * bool((scores.status == "timeout").any())
+    marks = [ENDED] * bool(reasons)
     remark = panels.lines(reasons, absent, panels.uncalibrated(tables, facts.index[facts.problem.isin(problems)]))
     panels.legend_below(figure, methods, strong, marks, remark)
     return figure
@@ -109,14 +109,14 @@ def at_equal_cost(scores: pd.DataFrame, curves: pd.DataFrame, cost: pd.Series) -
 
 
 def draw_measure(axes: Axes, scores: pd.DataFrame, methods: list[str], strong: list[str], column: str) -> bool:
-    """Draw one measure against the dimension; × where the method's last size is, ○ where time ran out.
+    """Draw one measure against the dimension; × where the method's last size is.
 
     Returns whether there was anything to draw.
     """
     drawn = False
     for method in methods:
         rows = scores[scores.method == method]
-        good = rows[rows[column].notna() & (rows.status != "unsupported")]
+        good = rows[rows[column].notna() & ~rows.status.isin(UNSCORED)]
         if good.empty:
             continue
         drawn = True
@@ -129,9 +129,7 @@ def draw_measure(axes: Axes, scores: pd.DataFrame, methods: list[str], strong: l
             band = good.groupby("dim")[["gap_low", "gap_high"]].median().clip(upper=1e3)
             axes.fill_between(band.index, band.gap_low, band.gap_high, color=style["color"], alpha=0.13, linewidth=0)
         mark = {"color": style["color"], "linestyle": "", "zorder": 6, "alpha": style["alpha"]}
-        timed = line[line.index.isin(good.dim[good.status == "timeout"])]
-        axes.plot(timed.index, timed, marker="o", markersize=7 if method in strong else 4.5, fillstyle="none", **mark)
-        if (rows.dim[rows.status == "unsupported"] > line.index.max()).any():
+        if (rows.dim[rows.status.isin(LEFT_OUT)] > line.index.max()).any():
             axes.plot(line.index[-1], line.iloc[-1], marker="x", markersize=8, markeredgewidth=1.6, **mark)
     return drawn
 
@@ -140,7 +138,7 @@ def endings(scores: pd.DataFrame, methods: list[str]) -> str:
     """Return, per method that cannot run at some size, the first such size and its reason."""
     lines = []
     for method in methods:
-        rows = scores[(scores.method == method) & (scores.status == "unsupported")].sort_values("dim", kind="stable")
+        rows = scores[(scores.method == method) & scores.status.isin(LEFT_OUT)].sort_values("dim", kind="stable")
         if not rows.empty:
             reason = textwrap.shorten(str(rows.reason.iloc[0]), 90, placeholder=" …")
             lines.append(f"× {look(method).name} at {panels.number(rows.dim.iloc[0])} dimensions: {reason}")

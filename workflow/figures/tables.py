@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.harness.errors import UsageError, unknown
+from benchmarks.harness.statuses import GOOD, UNSCORED
 from workflow.figures.style import spell
-from workflow.tables.collect import GOOD
 from workflow.tables.pictures import read_pictures
 from workflow.tables.targets import GAPS, gap
 from workflow.tables.written import read_written
@@ -126,7 +126,7 @@ class Tables:
 
 def broken(runs: pd.DataFrame) -> pd.DataFrame:
     """Return task, method, seed, cost, wall_s of the runs that broke down after they had begun."""
-    begun = ~runs.status.isin([*GOOD, "unsupported"]) & runs.cost.notna() & runs.wall_s.notna()
+    begun = ~runs.status.isin([*GOOD, *UNSCORED]) & runs.cost.notna() & runs.wall_s.notna()
     return runs.loc[begun, ["task", "method", "seed", "cost", "wall_s"]]
 
 

@@ -16,6 +16,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
 
+from benchmarks.harness import search
 from benchmarks.harness.errors import UsageError
 from benchmarks.harness.sources import FAMILIES, ROOT, sources
 from workflow.lock import guard
@@ -150,6 +151,10 @@ def sources_of_cell(wildcards):
     return sorted(runner | modules(f"benchmarks.{cell.problem}") | modules(f"methods.{cell.algorithm}"))
 
 
+def sources_of_tuning(wildcards):
+    return sorted(modules("benchmarks.harness.tune") | set(sources_of_cell(wildcards)))
+
+
 def sources_of_training(wildcards):
     cell = LEARNERS[wildcards.family, wildcards.learner]
     world, learner = f"benchmarks.{FAMILIES}.{cell.world}", f"methods.meta.{cell.algorithm}"
@@ -244,8 +249,8 @@ def memory_mib(wildcards):
 
 
 def minutes(cell, runs):
-    """Every run to its limit, half as much again for what is not charged, and the start."""
-    return MINUTES_TO_START + ceil(1.5 * runs * cell.seconds / 60)
+    """Three times what the dearest run admitted is predicted to take, for validation and slow machines, and the start."""
+    return MINUTES_TO_START + ceil(3 * runs * cell.minutes)
 
 
 def minutes_of_cell(wildcards):
@@ -255,7 +260,7 @@ def minutes_of_cell(wildcards):
 
 def minutes_of_tuning(wildcards):
     cell = TUNING[wildcards.task, wildcards.method]
-    return minutes(cell, 6 * len(cell.replicates))
+    return minutes(cell, ceil((search.CELLS * cell.fraction + search.FINALISTS) * len(cell.replicates)))
 
 
 def memory_of_family(wildcards):

@@ -1,9 +1,9 @@
-# The same small grid for every method on every task, on replicates that the comparison never sees.
+# The same search for every method on every task, on replicates that the comparison never sees.
 
 
 rule tune_run:
     input:
-        sources=sources_of_cell,
+        sources=sources_of_tuning,
     output:
         f"{FOLDER}/tuning/{{task}}/{{method}}/grid.parquet",
     log:

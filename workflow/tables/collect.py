@@ -16,7 +16,6 @@ from benchmarks.harness.kept import Damaged, load_json, load_table
 from workflow.tables.schema import check, schema
 
 Content = TypeVar("Content")
-GOOD = ("finished", "stopped", "timeout")  # a run that ended so has a final loss
 
 
 def read_parquet(path: Path, results: Path) -> pd.DataFrame:

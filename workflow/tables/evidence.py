@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workflow.tables.collect import GOOD
+from benchmarks.harness.statuses import GOOD, UNSCORED
 from workflow.tables.intervals import cluster_bootstrap
 from workflow.tables.targets import GAPS, gap
 
+SMALLEST = 0.0414  # log10(1.1): the smallest effect of interest; a tenth more or less is no reason to choose a method
 MIN_PAIRS = 3  # fewer seeds prove nothing
 WORST = 10.0  # gaps are compared between the last target and this one, which a failed run gets
 TUNED = ("lr", "sigma")  # two variants of a method may differ in these: each was tuned
@@ -45,18 +46,20 @@ class Effect:
         mean = float(np.mean([group.mean() for group in groups.values()]))
         return cls(mean, low, high, len(pairs), {task: float(group.median()) for task, group in groups.items()})
 
-    def verdict(self, no_effect: float) -> str:
-        """Return what the interval says about an effect above `no_effect`.
+    def verdict(self, no_effect: float, smallest: float = SMALLEST) -> str:
+        """Return what the interval says about an effect that exceeds `no_effect` by `smallest` or more.
 
-        With three seeds on one task the interval is the range: all of them have to agree.
+        It holds where the interval excludes `no_effect` and the mean is that large; it does not hold where the interval
+        excludes an effect that large (Lakens 2017, equivalence tests). A difference that is certain but too small to
+        matter is inconclusive at best. With three seeds on one task the interval is the range: all have to agree.
         """
         if self.n_pairs == 0:
             return "not tested"
         if self.n_pairs < MIN_PAIRS or np.isnan(self.low):
             return "inconclusive"
-        if self.low > no_effect:
+        if self.low > no_effect and self.mean >= no_effect + smallest:
             return "holds"
-        return "does not hold" if self.high < no_effect else "inconclusive"
+        return "does not hold" if self.high < no_effect + smallest else "inconclusive"
 
 
 def judged(
@@ -77,6 +80,7 @@ def judged(
         "low": effect.low,
         "high": effect.high,
         "no_effect": no_effect,
+        "smallest": SMALLEST,
         "n_pairs": effect.n_pairs,
         "verdict": effect.verdict(no_effect),
         "tables": tables,
@@ -106,7 +110,7 @@ class Evidence:
 
     @cached_property
     def _runs(self) -> pd.DataFrame:
-        ran = self.runs[self.runs["status"] != "unsupported"].copy()
+        ran = self.runs[~self.runs["status"].isin(UNSCORED)].copy()
         ran["good"] = ran["status"].isin(GOOD) & ran["loss_final"].notna()
         ran["gap"] = gap(ran["loss_final"], ran["task"], self.tasks)
         return ran.set_index(["task", "method", "seed"]).sort_index()
@@ -135,17 +139,11 @@ class Evidence:
         return float(np.clip(value, GAPS[-1], WORST))
 
     def advantage(self, tasks: Iterable[str], better: str, worse: str) -> pd.Series:
-        """Return log10(gap of `worse` / gap of `better`) per (task, seed): above 0 where `better` is better.
-
-        At equal cost: where one of the two timed out, both are read at the cost it had reached.
-        """
+        """Return log10(gap of `worse` / gap of `better`) at the end, per (task, seed): above 0, `better` is better."""
         found = {}
         for task in tasks:
             for seed in self.seeds(task, better, worse):
-                pair = self._runs.loc[[(task, better, seed), (task, worse, seed)]]
-                late = pair.loc[pair["status"] == "timeout", "cost"]
-                cost = late.min() if len(late) else np.inf
-                gaps = [self.gap_at(task, method, seed, cost) for method in (worse, better)]
+                gaps = [self.gap_at(task, method, seed) for method in (worse, better)]
                 found[task, better, worse, seed] = np.log10(gaps[0] / gaps[1])
         return _series(found)
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.harness.cell import Cell
-from workflow.tables.collect import GOOD
+from benchmarks.harness.statuses import GOOD, LEFT_OUT, UNSCORED
 from workflow.tables.schema import check
 from workflow.tables.scores import CONTROL
 from workflow.tables.targets import GAPS
@@ -145,16 +145,15 @@ def floor(results: Results) -> Iterator[Row]:
 
 
 def statuses(results: Results) -> Iterator[Row]:
-    """How many runs of each method broke off, ran out of time, or were not possible."""
+    """How many runs of each method broke off, hung, were not possible or too dear."""
     for method, runs in results.runs.groupby("method", sort=False):
         share = runs["status"].value_counts(normalize=True)
-        ran = float(1 - share.get("unsupported", 0))
-        broken = float(share.drop([*GOOD, "unsupported"], errors="ignore").sum())
-        late = float(share.get("timeout", 0))
+        broken = float(share.drop([*GOOD, *UNSCORED], errors="ignore").sum())
+        late, left_out = float(share.get("timeout", 0)), [(name, float(share.get(name, 0))) for name in LEFT_OUT]
         raised = float(share.get("crashed", 0))
         verdict = "fail" if raised else "warn" if broken or late else "ok"
         told = f"{broken:.0%} broke off ({raised:.0%} crashed), {late:.0%} timed out, "
-        told += f"{1 - ran:.0%} unsupported, of {len(runs)} runs"
+        told += ", ".join(f"{part:.0%} {name.replace('_', ' ')}" for name, part in left_out) + f", of {len(runs)} runs"
         yield str(method), broken + late, verdict, told
 
 
@@ -275,7 +274,7 @@ def tuning_grid(results: Results) -> Iterator[Row]:
 def tuned(results: Results) -> Iterator[Row]:
     """Every method got its tuning: none runs with defaults against tuned rivals."""
     runs = results.runs
-    ran = runs[runs["status"] != "unsupported"].groupby(["task", "method"]).size().index
+    ran = runs[~runs["status"].isin(UNSCORED)].groupby(["task", "method"]).size().index
     rows = []
     for method in dict.fromkeys(method for _, method in results.untuned):
         tasks = [task for task, name in results.untuned if name == method and (task, name) in ran]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workflow.tables.collect import GOOD
+from benchmarks.harness.statuses import GOOD, UNSCORED
 from workflow.tables.intervals import Floats, bootstrap, median, wilson
 from workflow.tables.schema import check, schema
 from workflow.tables.targets import GAPS, SOLVED, gap
@@ -38,12 +38,19 @@ def ecdf_area(cost: Floats, budget: float) -> float:
     return float(np.nan_to_num(share, nan=0.0).mean())
 
 
+def scored(runs: pd.DataFrame) -> pd.Series:
+    """Tell which runs belong to a (task, method) of which every run counts."""
+    counts = ~runs["status"].isin(UNSCORED)
+    return counts.groupby([runs["task"], runs["method"]]).transform("all")
+
+
 def ranks(runs: pd.DataFrame) -> pd.Series:
     """Return each run's rank by final loss within its (task, seed), 1 = best, ties averaged.
 
-    Failed runs share the last rank; unsupported ones and oracles (a bound, not a rival) have none.
+    Failed runs share the last rank; oracles (a bound, not a rival) have none, nor do methods of which a run on this
+    task is not scored: too dear, unsupported or ended by the guard.
     """
-    rivals = runs[(runs["status"] != "unsupported") & ~runs["oracle"]]
+    rivals = runs[scored(runs) & ~runs["oracle"]]
     loss = rivals["loss_final"].where(rivals["status"].isin(GOOD)).fillna(np.inf)
     return loss.groupby([rivals["task"], rivals["seed"]]).rank(method="average").reindex(runs.index)
 
@@ -86,8 +93,9 @@ def make_scores(runs: pd.DataFrame, tasks: pd.DataFrame, hits: pd.DataFrame, ora
 def _row(runs: pd.DataFrame, hits: pd.DataFrame) -> dict[str, Any]:
     """Return the scores of one cell; `runs` and `hits` sorted by seed."""
     n_ok = int(runs["good"].sum())
-    ran = (runs["status"] != "unsupported").any()
-    status = runs["status"].mode().iloc[0]
+    unscored = runs[runs["status"].isin(UNSCORED)]
+    ran = unscored.empty
+    status = (runs if ran else unscored)["status"].mode().iloc[0]
     reasons = runs.loc[(runs["status"] == status) & (runs["reason"] != ""), "reason"]
     row: dict[str, Any] = {
         "algorithm": runs["algorithm"].iloc[0],
@@ -103,7 +111,7 @@ def _row(runs: pd.DataFrame, hits: pd.DataFrame) -> dict[str, Any]:
     for name in ("loss", "gap"):
         samples = runs[name].to_numpy(float)
         middle, low, high = float(median(samples[None])[0]), *bootstrap(samples, median)
-        if not np.isfinite(middle):  # half of the runs or more failed
+        if not (ran and np.isfinite(middle)):  # half of the runs or more failed
             middle, low, high = np.nan, np.nan, np.nan
         row |= {f"{name}_median": middle, f"{name}_low": low, f"{name}_high": high}
     solved = hits[hits["target"] == SOLVED]

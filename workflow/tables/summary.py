@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from benchmarks.harness.statuses import UNSCORED
 from workflow.tables.schema import check
 
 ORIGIN = ["suite", "device", "versions", "commit"]  # where a run, or a trained learner, comes from
@@ -16,7 +17,7 @@ def make_summary(scores: pd.DataFrame) -> pd.DataFrame:
     Methods meet different tasks (ablations only a few), so `n_tasks` belongs to every mean. The ECDF area counts a
     task that a method cannot run with 0.
     """
-    ran = scores["status"] != "unsupported"
+    ran = ~scores["status"].isin(UNSCORED)
     table = scores.assign(
         ran=ran,
         area=scores["ecdf_area"].fillna(0.0),

@@ -1,8 +1,7 @@
-"""Tuning grids combined: `python -m workflow.tables.tuning --results results/<suite>` writes tuning/{grid,best}.csv.
+"""Tuning combined: `python -m workflow.tables.tuning --results results/<suite>` writes tuning/{grid,best}.csv.
 
-Reads tuning/<task>/<method>/grid.parquet. The best cell of a grid has the fewest failed runs, then the lowest median
-final loss over those that ended well, then the smaller step. A method keeps its defaults where all of its cells failed,
-and where none left the start's loss: on a plateau the smallest step is no choice but a handicap.
+Reads tuning/<task>/<method>/grid.parquet. What is chosen follows from grid.csv alone, by the rule of
+benchmarks/harness/search.py. A method keeps its defaults where all that it tried failed or none left the start's loss.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ import pandas as pd
 
 from benchmarks.harness.cell import entry
 from benchmarks.harness.errors import UsageError
+from benchmarks.harness.search import Trial, chosen, text_of
+from benchmarks.harness.statuses import GOOD
 from benchmarks.harness.store import atomic
 from benchmarks.harness.tune import TABLE
-from workflow.tables.collect import GOOD, read_parquet
+from workflow.tables.collect import read_parquet
 from workflow.tables.schema import check
-
-STEPS = ("lr", "sigma", "step")  # in a tie the smaller of these wins, in this order
 
 
 def read_grids(results: Path) -> pd.DataFrame:
-    """Return all tuning runs, one row per grid cell and replicate; raises UsageError where there are none."""
+    """Return all tuning runs, one row per cell of a search and replicate; raises UsageError where there are none."""
     files = sorted((results / "tuning").glob(f"*/*/{TABLE}"))
     if not files:
         raise UsageError(f"no {TABLE} below {results / 'tuning'}: `snakemake tune` runs the grids")
@@ -34,12 +33,11 @@ def read_grids(results: Path) -> pd.DataFrame:
 
 
 def make_grid(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return grid.csv: one row per (task, method, grid cell) with its median and status; `best` marks the chosen."""
+    """Return grid.csv: one row per (task, method, cell) with its median and status; `best` marks the chosen."""
     good = runs["status"].isin(GOOD) & runs["loss_final"].notna()
     runs = runs.assign(good=good, final=runs["loss_final"].where(good), reason=runs["reason"].fillna(""))
-    keys = ["task", "method", "cell", "choice"]
     grid = (
-        runs.groupby(keys, sort=False)
+        runs.groupby(["task", "method", "round", "cell", "choice"], sort=False)
         .agg(
             n_runs=("good", "size"),
             n_ok=("good", "sum"),
@@ -47,29 +45,31 @@ def make_grid(runs: pd.DataFrame) -> pd.DataFrame:
             reason=("reason", "first"),
             loss_start=("loss_start", "median"),
             loss_median=("final", "median"),
-            cost_median=("cost", "median"),
-            wall_s=("wall_s", "median"),
+            cost=("cost", "sum"),
+            wall_s=("wall_s", "sum"),
         )
         .reset_index()
     )
-    grid["best"] = False
-    for _, cells in grid[grid["n_ok"] > 0].groupby(["task", "method"]):
-        ends = {_digits(loss) for loss in cells["loss_median"]}
-        if len(ends) == 1 and ends == {_digits(loss) for loss in cells["loss_start"]}:
-            continue
-        grid.loc[min(cells.index, key=lambda index: _order(grid.loc[index])), "best"] = True
-    return check(grid, "grid")
+    effort = grid.groupby("task")["cost"].transform("sum")
+    grid["share"] = (grid["cost"] / effort.where(effort > 0)).fillna(0.0)
+    return check(mark_best(grid), "grid")
 
 
-def _order(row: pd.Series) -> tuple[Any, ...]:
-    choice = json.loads(row["choice"])
-    steps = [choice[name] for name in STEPS if name in choice]
-    return row["n_runs"] - row["n_ok"], _digits(row["loss_median"]), steps, row["cell"]
+def mark_best(grid: pd.DataFrame) -> pd.DataFrame:
+    """Return the grid with the column `best` that its other columns imply."""
+    grid = grid.assign(best=False)
+    for _, cells in grid.groupby(["task", "method"]):
+        rounds = [[trial_of(row) for row in cells[cells["round"] == number].itertuples()] for number in (1, 2)]
+        choice = chosen(*rounds)
+        if choice is not None:
+            last = cells[cells["round"] == cells["round"].max()]
+            grid.loc[last.index[last["choice"] == text_of(choice)], "best"] = True
+    return grid
 
 
-def _digits(loss: float) -> float:
-    """Return a loss with four digits: what is equal then is a tie."""
-    return float(f"{loss:.3e}")
+def trial_of(row: Any) -> Trial:
+    """Return a row of grid.csv as the search sees it."""
+    return Trial(json.loads(row.choice), row.n_runs - row.n_ok, row.loss_median, row.loss_start)
 
 
 def make_best(grid: pd.DataFrame) -> pd.DataFrame:
@@ -83,13 +83,17 @@ def make_best(grid: pd.DataFrame) -> pd.DataFrame:
 
 
 def combine(results: Path) -> None:
-    """Write tuning/grid.csv and tuning/best.csv; tell which methods keep their defaults."""
+    """Write tuning/grid.csv and tuning/best.csv; tell what each method spent and which keep their defaults."""
     grid = make_grid(read_grids(results))
-    for (task, method), cells in grid.groupby(["task", "method"]):
+    for (task, method), cells in grid.groupby(["task", "method"], sort=False):
+        told = (
+            f"{task} {method}: {cells['cost'].sum():.0f} evaluations, {cells['share'].sum():.1%} of the task's effort"
+        )
         if not cells["best"].any():
             row = cells.iloc[0]
-            why = f"{row['status']}: {row['reason']}" if not cells["n_ok"].any() else "none left the start's loss"
-            print(f"{task} {method}: no grid cell stands out ({why}), keeps its defaults")
+            why = f"{row['status']}: {row['reason']}" if not cells["n_ok"].any() else "nothing left the start's loss"
+            told += f"; keeps its defaults ({why})"
+        print(told)
     for name, table in (("grid", grid), ("best", make_best(grid))):
         with atomic(results / "tuning" / f"{name}.csv") as part:
             table.to_csv(part, index=False)

@@ -1,0 +1,29 @@
+"""`python -m benchmarks COMMAND`: what a user asks of the whole benchmark, outside the pipeline.
+
+A command is a module of `workflow` with a `main(arguments)`: `estimate`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from benchmarks.harness.cell import entry
+from benchmarks.harness.errors import unknown
+
+COMMANDS = ("estimate",)
+
+
+def main() -> None:
+    """Hand the command line on to the command that it names."""
+    name, *arguments = sys.argv[1:] or [""]
+    if name in ("", "-h", "--help"):
+        print(f"{__doc__}\npython -m benchmarks {' | '.join(COMMANDS)} --help")
+        return
+    if name not in COMMANDS:
+        raise unknown("command", name, COMMANDS)
+    importlib.import_module(f"workflow.{name}").main(arguments)
+
+
+if __name__ == "__main__":
+    entry(main)

@@ -1,0 +1,136 @@
+"""The search that tunes every method: what is tried next, and what is chosen, from what was tried so far.
+
+A pure function of the rows of grid.csv, so that a search goes on after a kill and every choice can be derived again.
+
+First round, at a share of the budget: the defaults, then the method's own grid, then cells around the best one so far,
+until CELLS were tried: beyond an edge of an axis where the best lies at one, else halfway, geometrically, to its
+neighbours. Second round, at the full budget and on another replicate: the best FINALISTS. The lowest of these is
+chosen. So every method spends the same number of evaluations.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+CELLS = 18  # of the first round
+FINALISTS = 3
+FACTOR = 2.0  # between values where an axis has one only
+
+Choice = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A cell that was tried: its parameters and how it ended, over its replicates."""
+
+    choice: Choice
+    failed: int  # replicates without a final loss
+    loss: float  # median over the others; NaN where there are none
+    start: float  # median loss of the starts
+
+    @property
+    def key(self) -> tuple[float, float]:
+        """Return what is compared: failures first, then the loss with four digits; what is equal then is a tie."""
+        return self.failed, math.inf if math.isnan(self.loss) else digits(self.loss)
+
+    @property
+    def moved(self) -> bool:
+        """Tell whether it ended lower than it started."""
+        return not math.isnan(self.loss) and digits(self.loss) < digits(self.start)
+
+
+def digits(loss: float) -> float:
+    """Return a loss with four digits."""
+    return float(f"{loss:.3e}")
+
+
+def grid(axes: Mapping[str, Sequence[Any]]) -> list[Choice]:
+    """Return the cells of a grid, axis by axis."""
+    return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+
+
+def text_of(choice: Choice) -> str:
+    """Return a cell's parameters as JSON."""
+    return json.dumps(choice, sort_keys=True)
+
+
+def next_choice(
+    axes: Mapping[str, Sequence[Any]], defaults: Choice, tried: Sequence[Trial], allowed: Callable[[Choice], bool]
+) -> Choice | None:
+    """Return the cell that the first round tries next; None where it is over.
+
+    Args:
+        axes: Parameter → values, the method's grid.
+        defaults: The method's defaults of these parameters.
+        tried: What was tried, in order.
+        allowed: Whether the method takes these parameters.
+    """
+    if not axes or len(tried) >= CELLS:
+        return None
+    seen = {text_of(trial.choice) for trial in tried}
+    candidates = [defaults, *grid(axes)]
+    if tried:
+        candidates += around(best_of(tried).choice, axes, [trial.choice for trial in tried])
+    return next((choice for choice in candidates if text_of(choice) not in seen and allowed(choice)), None)
+
+
+def best_of(tried: Sequence[Trial]) -> Trial:
+    """Return the best trial, of equal ones the earliest."""
+    return min(tried, key=lambda trial: trial.key)
+
+
+def around(best: Choice, axes: Mapping[str, Sequence[Any]], tried: Iterable[Choice]) -> list[Choice]:
+    """Return cells that differ from the best in one parameter: beyond an edge first, then across the widest gap."""
+    tried = list(tried)
+    beyond, between = [], []
+    for name in axes:
+        value = best[name]
+        if not _is_positive(value):
+            continue
+        known = sorted({item for item in (*axes[name], *(choice[name] for choice in tried)) if _is_positive(item)})
+        place = known.index(value)
+        lower, higher = known[:place], known[place + 1 :]
+        if not higher:
+            beyond.append({**best, name: _like(value, value * _factor(known[-2:]))})
+        if not lower:
+            beyond.append({**best, name: _like(value, value / _factor(known[:2]))})
+        for near in (*higher[:1], *lower[-1:]):
+            gap = abs(math.log(near / value))
+            between.append((gap, {**best, name: _like(value, math.sqrt(value * near))}))
+    return [*beyond, *(choice for _, choice in sorted(between, key=lambda pair: -pair[0]))]
+
+
+def finalists(tried: Sequence[Trial]) -> list[Choice]:
+    """Return the cells of the second round: the best, of equal ones the earliest."""
+    return [trial.choice for trial in sorted(tried, key=lambda trial: trial.key)[:FINALISTS]]
+
+
+def chosen(first: Sequence[Trial], second: Sequence[Trial]) -> Choice | None:
+    """Return what is chosen, or None: all failed, or none left the start.
+
+    Where finalists tie, the one that was better in the first round stands, then the earlier one.
+    """
+    final = list(second or first)
+    good = [trial for trial in final if trial.moved]
+    if not good:
+        return None
+    order = {text_of(trial.choice): (trial.key, number) for number, trial in enumerate(first)}
+    return min(good, key=lambda trial: (trial.key, order[text_of(trial.choice)])).choice
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
+def _factor(pair: Sequence[float]) -> float:
+    return pair[1] / pair[0] if len(pair) == 2 else FACTOR
+
+
+def _like(value: float, wanted: float) -> float:
+    """Return `wanted` with two digits, whole where `value` is."""
+    return max(1, round(wanted)) if isinstance(value, int) else float(f"{wanted:.2g}")

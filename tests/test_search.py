@@ -1,0 +1,87 @@
+"""The search that tunes: what it tries next and what it chooses, on losses that are known."""
+
+import json
+import math
+
+import pytest
+
+from benchmarks.harness.search import CELLS, FINALISTS, Trial, around, best_of, chosen, finalists, grid, next_choice
+
+AXES = {"lr": (0.02, 0.06, 0.2), "sigma": (0.1, 0.3, 1.0, 3.0)}
+DEFAULTS = {"lr": 0.05, "sigma": 1.0}
+
+
+def search(loss, axes=AXES, defaults=DEFAULTS, allowed=lambda choice: True):
+    """Run the first round on a loss of the parameters; return its trials."""
+    tried = []
+    while (choice := next_choice(axes, defaults, tried, allowed)) is not None:
+        value = loss(choice)
+        tried.append(Trial(choice, int(value is None), math.nan if value is None else value, 10.0))
+    return tried
+
+
+def bowl(lr, sigma):
+    """Lowest at these parameters, on a logarithmic scale."""
+    return lambda choice: math.log(choice["lr"] / lr) ** 2 + math.log(choice["sigma"] / sigma) ** 2
+
+
+def test_every_search_tries_the_defaults_then_the_grid_then_as_many_cells_as_any_other():
+    tried = search(bowl(0.06, 1.0))
+    assert [trial.choice for trial in tried[:13]] == [DEFAULTS, *grid(AXES)]
+    assert len(tried) == CELLS
+    assert len({json.dumps(trial.choice) for trial in tried}) == CELLS
+    alone = search(lambda choice: abs(math.log(choice["sigma"] / 7)), {"sigma": (0.1, 1.0)}, {"sigma": 1.0})
+    assert len(alone) == CELLS
+
+
+@pytest.mark.parametrize(("lr", "sigma"), [(0.001, 1.0), (0.06, 30.0), (5.0, 0.3), (0.06, 0.01)])
+def test_beyond_an_edge_it_goes_on(lr, sigma):
+    """Failed before: half of all choices lay on an edge of their grid, and nothing was tried beyond."""
+    tried = search(bowl(lr, sigma))
+    inside = min(bowl(lr, sigma)(choice) for choice in grid(AXES))
+    assert best_of(tried).loss < 0.5 * inside
+
+
+def test_within_the_grid_it_looks_between():
+    tried = search(bowl(0.035, 0.55))
+    assert best_of(tried).loss < 0.5 * min(bowl(0.035, 0.55)(choice) for choice in grid(AXES))
+
+
+def test_a_single_axis_is_searched_as_finely_as_its_cells_allow():
+    tried = search(lambda choice: math.log(choice["sigma"] / 0.017) ** 2, {"sigma": (0.1, 1.0, 10.0)}, {"sigma": 1.0})
+    assert best_of(tried).choice["sigma"] == pytest.approx(0.017, rel=0.2)
+
+
+def test_values_that_the_method_refuses_are_passed_over_and_whole_numbers_stay_whole():
+    tried = search(
+        lambda choice: choice["batch"], {"batch": (2, 4)}, {"batch": 4}, allowed=lambda choice: choice["batch"] >= 2
+    )
+    assert min(trial.choice["batch"] for trial in tried) == 2
+    found = around({"batch": 8}, {"batch": (2, 8)}, [{"batch": 8}, {"batch": 2}])
+    assert found == [{"batch": 32}, {"batch": 4}]
+    assert all(isinstance(choice["batch"], int) for choice in found)
+
+
+def test_failures_come_last_and_the_best_three_go_on():
+    losses = iter([None, 0.5, 0.3, None, 0.4, *[1.0] * CELLS])
+    tried = search(lambda choice: next(losses))
+    assert finalists(tried) == [grid(AXES)[place] for place in (1, 3, 0)]
+    assert len(finalists(tried)) == FINALISTS
+
+
+def trials(*losses, start=1.0):
+    return [Trial({"lr": number}, int(loss is None), loss or math.nan, start) for number, loss in enumerate(losses)]
+
+
+def test_the_second_round_decides_and_the_first_breaks_its_ties():
+    first = trials(0.5, 0.4, 0.3)
+    assert chosen(first, trials(0.02, 0.01, 0.03)) == {"lr": 1}
+    assert chosen(first, trials(0.01, 0.01, 0.03)) == {"lr": 1}
+    assert chosen(trials(0.4, 0.4, 0.5), trials(0.01, 0.01, 0.03)) == {"lr": 0}
+    assert chosen(first, []) == {"lr": 2}
+
+
+@pytest.mark.parametrize("final", [(1.0, 1.0, 1.0), (1.0, 1.3, 2.0), (None, None, None), (1.0, None, 1.00001)])
+def test_what_never_left_the_start_chooses_nothing(final):
+    """Failed before: of a grid in which one cell got worse, the smallest step was chosen."""
+    assert chosen(trials(1.0, 1.0, 1.0), trials(*final)) is None
