@@ -273,3 +273,29 @@ def test_fresh_noise_is_new_in_every_batch_and_the_same_in_every_repetition():
     go(Watched(dim=4))
     charged = [seed for seed in seeds if seed]  # warm-up and diagnostics use 0
     assert len(set(charged)) == len(charged) == 12
+
+
+def test_the_loss_is_logged_at_every_improvement():
+    """Failed before: 14 checkpoints for 1,000 evaluations, so a target was hit up to half as late again as it was."""
+    costs, losses = {}, {}
+    for improvements in (False, True):
+        problem = Quadratic(dim=6)
+        result = run(
+            problem,
+            EvolutionStrategy,
+            {},
+            Limits(600, 30),
+            task="t",
+            label="m",
+            replicate=0,
+            checkpoints=4,
+            improvements=improvements,
+        )
+        points = [point for point in result.curve if point["metric"] == "loss"]
+        costs[improvements], losses[improvements] = ([p[key] for p in points] for key in ("cost", "value"))
+        assert costs[improvements] == sorted(set(costs[improvements]))
+    assert len(costs[True]) > 3 * len(costs[False])
+    assert costs[True][-1] == costs[False][-1]
+    assert losses[True][-1] == losses[False][-1]
+    between = [loss for cost, loss in zip(costs[True], losses[True], strict=True) if cost not in costs[False]]
+    assert between == sorted(between, reverse=True)  # each a new minimum

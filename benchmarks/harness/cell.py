@@ -57,6 +57,7 @@ class Cell:
     threads: int = 1
     memory_gib: float | None = None
     checkpoints: int = 30
+    improvements: bool = True  # logged besides the checkpoints
     elsewhere: str = ""  # the suite that has what is too dear here
 
     @property
@@ -224,6 +225,7 @@ def run_replicate(
         label=cell.method,
         replicate=phases.replicate,
         checkpoints=cell.checkpoints,
+        improvements=cell.improvements,
         state_file=kept.with_suffix(".state"),
         fingerprint=mark,
         phases=phases,

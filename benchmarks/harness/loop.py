@@ -21,6 +21,8 @@ from benchmarks.harness.statuses import Status
 from methods.base import Evaluation, Method
 
 SHOWN_DIMS = 2  # up to here the path is logged, for pictures of the landscape
+SPACING = 1.01  # between two improvements that are validated: hit times are exact to a hundredth
+LOOK_SHARE = 2.0  # work of validating improvements, at most this many times that of the evaluations charged
 FAR = 1e6  # candidates beyond this many natural steps: the method has diverged, whatever the task answers
 
 
@@ -49,6 +51,11 @@ class Run:
     norms: list[float] = field(default_factory=list)  # of the gradient estimates since the last checkpoint
     steps: int = 0
     phases: Phases = field(default_factory=Phases)
+    improvements: bool = True  # whether they are logged besides the checkpoints
+    seen: list[float] = field(default_factory=lambda: [math.inf, math.inf])  # lowest mean and minimum of a batch
+    lowest: float = math.inf  # validated loss
+    looked: float = 0.0  # cost at the last validation
+    looks: int = 0  # validations of improvements
 
     def step(self) -> bool:
         """Ask, charge, evaluate, tell; return False when the next batch does not fit into the budget."""
@@ -87,7 +94,29 @@ class Run:
             self.norms.append(float(self.method.gradient.norm()))
         if origin is not None:
             self.checkpoint(origin)
+        elif self.improvements and self._improved(evaluation.loss):
+            self._log_improvement()
         return True
+
+    def _improved(self, loss: Tensor) -> bool:
+        """Tell whether a batch's losses (n,) say that the incumbent may be better than any before."""
+        found = [float(loss.mean()), float(loss.min())]
+        better = found[0] < self.seen[0] or found[1] < self.seen[1]
+        self.seen = [min(pair) for pair in zip(found, self.seen, strict=True)]
+        due = self.budget.cost >= SPACING * self.looked
+        return better and due and self.looks * self.problem.validation_passes <= LOOK_SHARE * self.budget.cost
+
+    def _log_improvement(self) -> None:
+        """Validate the incumbent and log its loss where it is a new minimum; not charged, not timed."""
+        incumbent = self._incumbent()
+        if not bool(incumbent.isfinite().all()):
+            return  # the next checkpoint says so
+        self.phases.enter("validate")
+        loss = self.problem.validate(self.method.space.project(incumbent))["loss"]
+        self.looks, self.looked = self.looks + 1, self.budget.cost
+        if loss < self.lowest:
+            self.lowest = loss
+            self.curve.append({"cost": self.budget.cost, "wall_s": self.clock.total, "metric": "loss", "value": loss})
 
     @cached_property
     def gradient_of(self) -> Gradient:
@@ -166,6 +195,7 @@ class Run:
                 estimate = self.method.gradient
                 metrics["gradient_cosine"] = float(torch.cosine_similarity(estimate, truth, dim=0))
         self.norms.clear()
+        self.lowest, self.looked = min(self.lowest, metrics["loss"]), cost
         wall = self.clock.total
         self.curve += [{"cost": cost, "wall_s": wall, "metric": key, "value": value} for key, value in metrics.items()]
 
@@ -179,6 +209,7 @@ class Run:
             "curve": list(self.curve),
             "norms": list(self.norms),
             "steps": self.steps,
+            "improved": [*self.seen, self.lowest, self.looked, self.looks],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -187,3 +218,4 @@ class Run:
         self.clock.seconds.update(state["seconds"])
         self.checkpoints, self.curve = list(state["checkpoints"]), list(state["curve"])
         self.norms, self.steps = list(state["norms"]), state["steps"]
+        *self.seen, self.lowest, self.looked, self.looks = state["improved"]

@@ -36,6 +36,7 @@ class Problem(ABC):
     reference: Tensor | None = None  # (dim,) the known optimum, if any
     without_gradient: str = ""  # why there is none, where there could be one
     gradient_passes: ClassVar[float] = 3.0  # time of a gradient, in evaluations
+    validation_passes: float = 1.0  # time of a validation, in evaluations
     bytes_per_candidate: int = 0  # memory one candidate takes while it is evaluated; 0: 16 · dim
 
     def __init__(self, device: str = "cpu", **params: Any) -> None:

@@ -58,6 +58,7 @@ def run(
     label: str,
     replicate: int,
     checkpoints: int = 30,
+    improvements: bool = True,
     state_file: Path | None = None,
     fingerprint: str = "",
     progress: Callable[[float, float, float], None] | None = None,
@@ -73,7 +74,8 @@ def run(
         task: The task's label; with `replicate` it decides the start, which all methods share.
         label: The method's label in tables.
         replicate: Number of the repetition.
-        checkpoints: How often, log-spaced in cost, the incumbent is validated.
+        checkpoints: How often, log-spaced in cost, the incumbent is validated and all metrics are logged.
+        improvements: Whether the loss is logged at every improvement as well.
         state_file: Where a killed run goes on from.
         fingerprint: Identifies code and settings: a state with another one is ignored.
         progress: Called after every step with cost, last validated loss and seconds.
@@ -98,7 +100,7 @@ def run(
             if why:
                 raise Ended("unsupported", why)
             costs = checkpoint_costs(limits.evaluations, checkpoints)
-            state = Run(problem, method, budget, clock, limits, seed, costs, phases=phases)
+            state = Run(problem, method, budget, clock, limits, seed, costs, phases=phases, improvements=improvements)
             if method.needs == "gradient":
                 phases.enter("gradient")
                 state.gradient_of(begun.start[None], 0)  # not timed: a renderer compiles its adjoint for seconds

@@ -51,6 +51,7 @@ class TuningCell(Cell):
             "evaluations": self.evaluations if second else max(1, round(self.fraction * self.evaluations)),
             "replicates": [shift + replicate for replicate in self.replicates],
             "params": {**self.params, **choice},
+            "improvements": False,
         })  # fmt: skip
 
 

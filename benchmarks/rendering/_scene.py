@@ -103,6 +103,7 @@ class Scene(Problem):
         found = backend(self.device.type)
         self.mi, self.without_gradient = found.mi, found.no_gradient
         self.width, self.height, self.spp, self.comparison = width, height, spp, comparison
+        self.validation_passes = max(VALIDATION_SPP, spp) / spp
         self.noise = "fixed" if random_numbers == "common" else "fresh"
         film = {
             "type": "hdrfilm",

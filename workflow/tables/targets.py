@@ -30,8 +30,9 @@ def make_targets(tasks: pd.DataFrame) -> pd.DataFrame:
 
 
 def make_hits(runs: pd.DataFrame, curves: pd.DataFrame, targets: pd.DataFrame) -> pd.DataFrame:
-    """Return hits.parquet: for each run and target the first checkpoint whose validated loss is at the target or below.
+    """Return hits.parquet: when each run reached each target, by the first validated loss at the target or below.
 
+    Losses are validated at every improvement, a hundredth of the cost apart at the closest (harness/loop.py).
     A run that could not run has no checkpoints and hits nothing; one that broke off keeps what it had reached.
     """
     keys = ["suite", "task", "method", "seed"]
