@@ -20,7 +20,7 @@ from benchmarks.harness.reading import read_yaml
 from benchmarks.harness.sources import ROOT
 from benchmarks.harness.tune import TuningCell
 from workflow.places import check_places
-from workflow.validate import BRDF_MODELS, check_names, check_schema
+from workflow.validate import BRDF_MODELS, UNTUNED, check_names, check_schema
 
 TUNING_CHECKPOINTS = 3
 MINUTES = 10.0  # that a run may be predicted to take where a suite says nothing
@@ -109,6 +109,16 @@ class Suite:
     def cells(self) -> list[Cell]:
         """Return the cells of the comparison, with tuned parameters where there are some."""
         return [self._cell(task, method, self.tuned_params(task, method)) for task, method in self.pairs]
+
+    @cached_property
+    def untuned_cells(self) -> list[Cell]:
+        """Return the cells of the track without tuning: the same comparison, every method with its defaults."""
+        block = self.config.get("untuned", {"tasks": [], "methods": []})
+        return [
+            replace(self._cell(task, method, {}), method=f"{method}{UNTUNED}", improvements=False)
+            for task in block["tasks"]
+            for method in block["methods"]
+        ]
 
     @cached_property
     def tuning_cells(self) -> list[TuningCell]:

@@ -18,6 +18,8 @@ from workflow.signature import options_of, setup_of
 if TYPE_CHECKING:
     from workflow.suite import Suite
 
+UNTUNED = "_untuned"  # ends the label of a method in the track without tuning
+
 BRDF_MODELS = ("nbrdf", "phong", "cook_torrance", "pca")  # that sampling compares, dearest first
 SAMPLING_METHODS = ("random", "stratified", "meta", "learned")
 ROOT = Path(__file__).resolve().parents[1]
@@ -129,6 +131,7 @@ def check_names(suite: Suite) -> None:
             _check_tuned_as(label, methods, "method", path, f"{where}.tuned_as")
     for number, block in enumerate(config.get("grid", [])):
         _known_labels(block, labels, path, f"grid.{number}")
+    _check_untuned(suite, labels)
     _check_learning(suite)
     for name, options in config.get("figures", {}).items():
         _known(name, figure_names(), "figure", path, "figures")
@@ -137,6 +140,18 @@ def check_names(suite: Suite) -> None:
     for cell in suite.cells:
         origin = f"{suite.tuned_path} ({cell.task}, {cell.method})"
         _check_params(setup_of(f"methods.{cell.algorithm}"), cell.params, path, f"tuned: {origin}", cell.algorithm)
+
+
+def _check_untuned(suite: Suite, labels: Mapping[str, Any]) -> None:
+    """Raise UsageError for a pair of the track without tuning that has no tuned counterpart in the grid."""
+    block, path = suite.config.get("untuned", {}), str(suite.path)
+    _known_labels(block, labels, path, "untuned")
+    for method in block.get("methods", []):
+        if f"{method}{UNTUNED}" in labels["methods"]:
+            raise _at(path, f"methods.{method}{UNTUNED}", "is the name of a cell of `untuned`; give it another")
+        for task in block.get("tasks", []):
+            if (task, method) not in suite.pairs:
+                raise _at(path, "untuned", f"{method!r} does not meet {task!r} in the grid; add the pair there")
 
 
 def _check_learning(suite: Suite) -> None:

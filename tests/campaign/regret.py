@@ -2,7 +2,7 @@
 
 For 19 pairs of task and method of the desk suite: the search that tunes everybody (benchmarks/harness/search.py), then
 every cell that it tried in its first round at the full budget on starts that no tuning saw. A pair's regret is the gap
-that the choice leaves minus the gap that the best of all these cells leaves, both medians over the fresh starts: a share
+that the choice leaves minus the gap that the best of these cells leaves, both medians over the fresh starts: a share
 of the way from start to optimum. The best cell is picked on the very runs it is judged by, so this overstates regret.
 Writes regret.csv (one row per pair) and regret_cells.csv; killed and typed again, it goes on.
 """

@@ -28,8 +28,8 @@ CODES = {
 MEANING = (
     "Cells: median gap over seeds (1 = start, 0 = optimum or ≤ 1e-4). ∅ unsupported · M out of memory · ∞ diverged · "
     "? invalid loss · ✗ crashed · $ too dear for this suite · t hung · "
-    "s stopped itself · blank: not asked for. Mean rank: over the tasks that it ran on, 1 = best; below the line, "
-    "methods that were asked for fewer tasks."
+    "s stopped itself · blank: not asked for. Relative rank: mean over the tasks that it ran on, 0 = best, 1 = last; "
+    "below the line, methods that were asked for fewer tasks."
 )
 
 
@@ -42,9 +42,10 @@ class Options:
 
 
 def draw(tables: Tables, options: Options) -> Figure:
-    """Return the figure: a heat map, methods by mean rank × tasks by dimension, statuses as signs."""
+    """Return the figure: a heat map, methods by relative rank × tasks by dimension, statuses as signs."""
     facts = tables.tasks()
-    scores = tables.read("scores.csv", ["task", "method", "status", "gap_median", "rank"])
+    scores = tables.read("scores.csv", ["task", "method", "status", "gap_median", "rank", "n_ranked"])
+    scores["rank"] = (scores["rank"] - 1) / (scores.n_ranked - 1).where(scores.n_ranked > 1)
     tasks = choose("task", options.tasks, [task for task in facts.index if task in set(scores.task)], facts.index)
     methods = choose("method", options.methods, scores.method, options.methods and tables.methods() or ())
     scores = scores[scores.task.isin(tasks) & scores.method.isin(methods)]
@@ -66,10 +67,10 @@ def draw(tables: Tables, options: Options) -> Figure:
             value, sign = gap.loc[method, task], status.loc[method, task]
             light = np.isfinite(value) and norm(np.clip(value, GAP_FLOOR, 1.0)) > 0.55
             write(axes, column + 0.5, row, cell_text(value, sign), "white" if light else "#222222")
-        write(axes, len(tasks) + 0.7, row, f"{rank[method]:.1f}" if np.isfinite(rank[method]) else "–", "#222222", 7)
+        write(axes, len(tasks) + 0.7, row, f"{rank[method]:.2f}" if np.isfinite(rank[method]) else "–", "#222222", 7)
     if fewer.any() and not fewer.all():
         axes.axhline((~fewer).sum(), color="#222222", linewidth=0.8)
-    axes.text(len(tasks) + 0.7, -0.15, "mean\nrank", va="bottom", ha="center", fontsize=6.5)
+    axes.text(len(tasks) + 0.7, -0.15, "relative\nrank", va="bottom", ha="center", fontsize=6.5)
     axes.set_xlim(0, len(tasks) + 1.2)
     axes.set_ylim(len(ordered), 0)
     axes.set_yticks(np.arange(len(ordered)) + 0.5, [look(method).name for method in ordered])

@@ -33,6 +33,7 @@ TABLES_OF_RUNS = [
     "hits.parquet",
     "scores.csv",
     "summary.csv",
+    "robustness.csv",
     "qc.csv",
     "reproduction.csv",
     "pictures.npz",
@@ -113,7 +114,7 @@ TABLES = (
     + TABLES_OF_ALL
 )
 PAGES = (PAGES_OF_RUNS if SUITE.cells else {}) | (PAGES_OF_LEARNERS if SUITE.meta_cells else {}) | PAGES_OF_ALL
-CELLS = {(cell.task, cell.method): cell for cell in SUITE.cells}
+CELLS = {(cell.task, cell.method): cell for cell in [*SUITE.cells, *SUITE.untuned_cells]}
 SCENES = {  # label → problem and parameters
     label: [task.problem, task.params] for label, task in SUITE.tasks.items() if task.problem.startswith("rendering.")
 }

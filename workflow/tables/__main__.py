@@ -28,6 +28,7 @@ from workflow.tables.learners import (
 from workflow.tables.pictures import Pictures, collect_pictures
 from workflow.tables.quality import Results, make_quality
 from workflow.tables.reproduction import make_reproduction
+from workflow.tables.robustness import make_robustness, read_untuned
 from workflow.tables.schema import check, schema
 from workflow.tables.scores import make_scores
 from workflow.tables.summary import ORIGIN, make_environment, make_summary
@@ -96,6 +97,7 @@ def tables_of_runs(suite: Suite, results: Path) -> dict[str, pd.DataFrame | Pict
         "runs.parquet": runs,
         "curves.parquet": curves,
         "hits.parquet": hits,
+        "robustness.csv": make_robustness(runs, read_untuned(suite.untuned_cells, results), measured),
         "reproduction.csv": make_reproduction(measured, runs, curves),
         "pictures.npz": collect_pictures(cells, suite.pictured, results),
     }
