@@ -65,3 +65,30 @@ def test_oracle_is_aligned_with_the_gradient_of_the_smoothed_loss(descended):
     length = float(halves[0] @ halves[1]) ** 0.5
     assert float(halves.mean(0) @ oracle) / (float(oracle.norm()) * length) > 0.3
     assert 0.2 < float(oracle.norm()) / length < 5
+
+
+@pytest.mark.parametrize("roughness", [0.1, 4.0])
+def test_roughness_is_the_starts_spread_in_natural_steps(roughness):
+    starts = torch.stack([HeightField(photons=32, pixels=16, roughness=roughness).start(seed) for seed in range(4)])
+    within = 4 / (2 * starts.numel()) ** 0.5  # four standard errors of a standard deviation
+    assert float(starts.std()) == pytest.approx(roughness, rel=within)
+    assert float(starts.mean().abs()) < 4 * roughness / starts.numel() ** 0.5
+    assert len({tuple(start.tolist()) for start in starts}) == 4
+    assert float(torch.corrcoef(starts).fill_diagonal_(0).abs().max()) < 4 / starts.shape[1] ** 0.5
+
+
+def test_roughness_scales_one_draw_per_seed_and_nothing_else():
+    smooth, rough = (HeightField(photons=32, pixels=16, roughness=roughness) for roughness in (0.5, 4.0))
+    assert torch.allclose(8 * smooth.start(3), rough.start(3))
+    assert torch.equal(smooth.target, rough.target)
+    z = normal(2, smooth.dim)
+    assert torch.equal(smooth.loss(z, 0), rough.loss(z, 0))
+    assert not HeightField(photons=32, pixels=16, roughness=0.0).start(0).any(), "a flat slab"
+
+
+def test_light_is_bent_as_far_as_the_start_is_rough():
+    flat, ours, released = (HeightField(photons=32, pixels=16, roughness=roughness) for roughness in (0.0, 0.1, 4.0))
+    x, _, _ = flat.trace(flat.start(0)[None])
+    near, far = (float((problem.trace(problem.start(0)[None])[0] - x).abs().mean()) for problem in (ours, released))
+    assert near > 0
+    assert 30 < far / near < 50, "40 for small angles"

@@ -2,13 +2,19 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from tables_by_hand import claims_of, make_curve, make_tables, make_tasks
 
+from benchmarks.harness.parameters import defaults
+from benchmarks.harness.registry import method_class
 from workflow.tables.evidence import Effect, Evidence
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def claims(finals, tasks=None, params=None, curves_of=None, **changes):
@@ -156,6 +162,31 @@ def test_ablations_compare_runs_that_differ_in_one_parameter_alone():
     assert row["n_pairs"] == 3
     finals[("a", "ablated")] = [0.05] * 3
     assert claims(finals, params=params).loc["prdpt/antithetic/true_or_false", "verdict"] == "does not hold"
+
+
+@pytest.mark.parametrize(("loss", "verdict"), [(0.4, "holds"), (0.05, "does not hold")])
+@pytest.mark.parametrize("algorithm", ["prdpt", "zerograds"])
+def test_a_decaying_rate_is_held_against_a_constant_one(algorithm, loss, verdict):
+    finals = {("a", "decaying"): [0.1] * 3, ("a", "constant"): [loss] * 3}
+    params = {
+        "decaying": (algorithm, {"schedule": "linear", "lr": 0.1}),
+        "constant": (algorithm, {"schedule": "constant", "lr": 0.1}),
+    }
+    found = claims(finals, params=params)
+    row = found.loc[f"{algorithm}/schedule/linear_or_constant"]
+    assert row["verdict"] == verdict
+    assert row["effect"] == pytest.approx(np.log10(loss / 0.1))
+    assert set(found.drop(row.name)["verdict"]) == {"not tested"}, "a claim about something else was decided"
+
+
+@pytest.mark.parametrize("algorithm", ["prdpt", "zerograds"])
+def test_desk_pairs_what_the_claim_of_the_rate_needs(algorithm):
+    """The ablation differs from the whole in the schedule alone, by what the method's own defaults say."""
+    assert defaults(method_class(algorithm).setup)["schedule"] == "linear"
+    methods = yaml.safe_load((ROOT / "config" / "desk.yaml").read_text())["methods"]
+    assert methods[algorithm] == {}
+    ablation = methods[f"{algorithm}_constant_rate"]
+    assert ablation == {"algorithm": algorithm, "params": {"schedule": "constant"}, "tuned_as": algorithm}
 
 
 @pytest.mark.parametrize(("loss", "verdict"), [(0.9, "holds"), (0.01, "does not hold")])

@@ -19,6 +19,7 @@ from workflow.tables.evidence import PRDPT, Effect, Evidence, Row, judged
 
 OVERVIEW, ZEROGRADS = "overview (seed)", "ZeroGrads, SIGGRAPH 2024"
 OURS = "ours, see methods/prdpt.py"
+DESCENT = "ours, see methods/base.py"
 HIGH_DIM, PAPER_DIM, HUGE_DIM = 1_000, 10_000, 190_000
 FIGURE_7 = ("networks.digit_mlp", "caustics.height_field")
 RIVALS = ("spsa", "prdpt", "cma_es", "genetic_algorithm", "simulated_annealing", "finite_differences")
@@ -112,6 +113,8 @@ def ablations(evidence: Evidence) -> Iterator[Row]:
         ("zerograds", "locality", True, False, ZEROGRADS, "sampling locally"),
         ("zerograds", "antithetic", True, False, ZEROGRADS, "antithetic sampling"),
         ("zerograds", "order", "fit_first", "released", "ours, see methods/zerograds.py", "fitting before stepping"),
+        ("prdpt", "schedule", "linear", "constant", DESCENT, "a linear decay of the rate"),
+        ("zerograds", "schedule", "linear", "constant", DESCENT, "a linear decay of the rate"),
     )
     for algorithm, parameter, plain, changed, source, what in parts:
         pairs = [
