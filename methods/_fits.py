@@ -1,10 +1,13 @@
-"""Fitting a surrogate's φ to losses: by autograd for any surrogate, and in one pass over memory for large networks."""
+"""Fitting a surrogate's φ to losses: by autograd for any, in one pass over memory for a network, compiled if large."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
@@ -12,6 +15,9 @@ from torch.nn.functional import mse_loss
 from methods._surrogates import Linear, Network
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # Adam's, for losses of magnitude 1
+LARGE = 2**20  # first weights from which importing and compiling the loop of `Fused` pays
+LANES = 64  # widths are multiples of it in `Fused`; four registers of AVX-512, as many as it takes elsewhere
+CHUNK = 2**12  # rows of which `Fused` sums a product: sums do not depend on the number of threads
 BLOCK = 2**17  # numbers: a block of weights, its moments and its gradient then fit into a core's second-level cache
 
 
@@ -68,7 +74,7 @@ class OnePass:
 
     def fit(self, features: Tensor, losses: Tensor, steps: int) -> None:
         """Take `steps` steps towards losses (n,) at features (n, inputs)."""
-        parts = [part.contiguous() for part in features.split(self.rows, 1)]
+        parts = self._parts(features)
         product = features @ self.surrogate.first.data
         for step in range(steps):
             with torch.enable_grad():
@@ -78,8 +84,12 @@ class OnePass:
             product = self._sweep(parts, hidden.grad, step < steps - 1)
             self.optimizer.step()
 
+    def _parts(self, features: Tensor) -> list[Any]:
+        """Return the features (n, inputs) in pieces, as `_sweep` takes them."""
+        return list(features.split(self.rows, 1))
+
     @torch.no_grad()
-    def _sweep(self, parts: list[Tensor], slope: Tensor, more: bool) -> Tensor:
+    def _sweep(self, parts: list[Any], slope: Tensor, more: bool) -> Tensor:
         """Move W along its part of the slope (n, width); return the features times the new W, where `more` steps come.
 
         Source: Kingma & Ba 2015, by torch's fused kernel.
@@ -117,6 +127,55 @@ class OnePass:
             mine.copy_(stored)  # in place: the blocks are views
 
 
+class Fused(OnePass):
+    """The same steps on a CPU, with gradient, Adam and next product of four rows of W in one compiled loop.
+
+    `OnePass` reads a block of W, moments and gradient again and again from the second-level cache, in as many kernels;
+    here sums stay in registers, and W's next rows arrive while the present ones are worked on. Its state is the same.
+    """
+
+    def __init__(self, surrogate: Network, lr: float) -> None:
+        super().__init__(surrogate, lr)
+        weight = surrogate.first.data
+        whole = [tensor.numpy() for tensor in (weight, *self.moments)]  # views
+        starts = range(0, len(weight), CHUNK)
+        self.chunks = [tuple(array[start : start + CHUNK] for array in whole) for start in starts]
+
+    def _parts(self, features: Tensor) -> list[Any]:
+        rows = features.T.contiguous().numpy()
+        return [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
+
+    @torch.no_grad()
+    def _sweep(self, parts: list[Any], slope: Tensor, more: bool) -> Tensor:
+        from methods._fused import sweep  # here, so that small problems do not wait for numba
+
+        self.count += 1
+        steps, (first, second) = self.steps, BETAS
+        root = 1 / math.sqrt(1 - second**steps)
+        kind = self.chunks[0][0].dtype.type
+        numbers = tuple(map(kind, (self.lr / (1 - first**steps), root, 1 - first, 1 - second, EPSILON)))
+        slopes = slope.contiguous().numpy()
+        products = np.zeros((len(parts), *slopes.shape), slopes.dtype)
+
+        def work(place: int) -> None:
+            sweep(*self.chunks[place], parts[place], slopes, products[place], more, numbers)
+
+        threads = min(torch.get_num_threads(), len(parts))
+        if threads == 1:
+            for place in range(len(parts)):
+                work(place)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(work, range(len(parts))))
+        return torch.from_numpy(products.sum(0))
+
+
 def fit_for(surrogate: Network | Linear, lr: float) -> Fit | OnePass:
     """Return what fits this surrogate."""
-    return OnePass(surrogate, lr) if isinstance(surrogate, Network) else Fit(surrogate, lr)
+    if not isinstance(surrogate, Network):
+        return Fit(surrogate, lr)
+    first = surrogate.first
+    large = first.numel() >= LARGE and first.shape[1] % LANES == 0
+    if large and first.device.type == "cpu" and first.dtype == torch.float32:
+        return Fused(surrogate, lr)
+    return OnePass(surrogate, lr)

@@ -7,7 +7,7 @@ import io
 import pytest
 import torch
 
-from methods._surrogates import build, layout, parameter_count
+from methods._surrogates import Encoding, build, layout, parameter_count
 from methods.base import Evaluation, Space
 from methods.zerograds import Zerograds
 
@@ -135,6 +135,12 @@ def test_encoding_holds_octaves_of_sine_and_cosine():
         *(torch.tensor(2.0**k * x).cos() for k in range(3)),
     ]
     assert torch.allclose(surrogate.features(torch.tensor([[1.7]]))[0], torch.tensor(expected))
+
+
+def test_encoding_is_differentiated_right():
+    z = torch.linspace(-2, 2, 15, dtype=torch.float64).view(3, 5).requires_grad_(True)
+    for frequencies in (0, 1, 4):
+        assert torch.autograd.gradcheck(lambda z, k=frequencies: Encoding.apply(z, 0.3, k), (z,))
 
 
 def test_output_is_leaky():
