@@ -43,6 +43,8 @@ KNOWN = {
     "spsa_adam": ("SPSA + Adam", "#56b4e9", "^"),
     "evolution_strategy": ("Evolution strategy", "#00733c", "o"),
     "evolution_strategy_one_sided": ("ES (one-sided)", "#41ab5d", "s"),
+    "guided_es": ("Guided ES", "#0b5d1e", "h"),
+    "directional_smoothing": ("Directional smoothing", "#3a86c8", "d"),
     "cma_es": ("CMA-ES (full)", "#00b08b", "^"),
     "cma_es_separable": ("CMA-ES (separable)", "#66c2a4", "D"),
     "cma_es_vkd": ("CMA-ES (VkD)", "#7fbc41", "v"),
