@@ -14,8 +14,10 @@ from benchmarks.harness.loop import Limits
 from benchmarks.harness.runner import run
 from methods.base import Evaluation, Space
 from methods.directional_smoothing import DirectionalSmoothing
+from methods.explicit_gradient_learning import ExplicitGradientLearning
 from methods.guided_es import GuidedEs
 
+RIVALS = [GuidedEs, DirectionalSmoothing, ExplicitGradientLearning]
 SIGMA = 0.7
 SLOPE = torch.tensor([1.0, -2.0, 0.5, 0.0, 3.0, -1.0], dtype=torch.float64)
 
@@ -87,7 +89,7 @@ def test_guided_subspace_is_that_of_the_last_estimates():
     assert torch.allclose(method.basis.T @ method.basis, torch.eye(3, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("method_class", [GuidedEs, DirectionalSmoothing])
+@pytest.mark.parametrize("method_class", RIVALS)
 def test_a_plateau_has_no_slope(method_class):
     method = method_class(space(6, SLOPE), 1)
     assert not estimate(method, lambda z: torch.full((len(z),), 0.3, dtype=z.dtype)).any()
@@ -102,7 +104,7 @@ def test_guided_is_isotropic_until_something_is_known():
     assert method.basis.shape == (6, 0)
 
 
-@pytest.mark.parametrize("method_class", [GuidedEs, DirectionalSmoothing])
+@pytest.mark.parametrize("method_class", RIVALS)
 def test_it_descends(method_class):
     assert gap(method_class, lr=0.3) < 0.02
 
@@ -169,3 +171,95 @@ def test_random_directions_are_uniform_over_rotations():
 def test_number_of_directions(budget, max_batch, expected):
     assert DirectionalSmoothing(space(50, budget=budget, max_batch=max_batch), 1).directions == expected
     assert "4 candidates" in DirectionalSmoothing.unsupported(space(50, max_batch=3))
+
+
+HESSIAN = torch.diag(torch.tensor([4.0, 1.0, 2.0, 0.5, 3.0, 1.0], dtype=torch.float64)) + 0.3
+
+
+def learned(loss, iterations, at=None, **params):
+    """A learner that has stayed where it is for so many iterations."""
+    method = ExplicitGradientLearning(space(6, at), 1, **{"lr": 0.0, "sigma": SIGMA, "lr_phi": 3e-3, **params})
+    for _ in range(iterations):
+        estimate(method, loss)
+    return method
+
+
+def test_learned_gradient_of_a_line_is_its_slope():
+    method = learned(lambda z: z @ SLOPE, 100)
+    assert float((method.gradient - SLOPE).norm() / SLOPE.norm()) < 0.02
+
+
+def test_learned_gradients_of_a_quadratic_are_the_true_one_and_everywhere_those_of_least_squares():
+    def loss(z):
+        return 0.5 * ((z @ HESSIAN) * z).sum(1) + z @ SLOPE
+
+    method = learned(loss, 100, SLOPE / 3)
+    truth = HESSIAN @ SLOPE / 3 + SLOPE
+    assert float((method.gradient - truth).norm() / truth.norm()) < 0.05
+    z, y = method.points, method.losses  # all samples are pairs where θ stays
+    planes = [torch.linalg.lstsq(z - x, (y - loss(x[None]))[:, None]).solution[:, 0] for x in z]
+    unit = float((y[None] - y[:, None]).abs().sum()) / (len(y) ** 2 - len(y))
+    error = unit / method.epsilon * method.predict(z) - torch.stack(planes)
+    assert float(error.square().mean().sqrt()) < 0.08 * float(torch.stack(planes).square().mean().sqrt())
+
+
+def test_learned_gradient_has_the_unit_of_the_loss_per_natural_step():
+    one, other = (learned(lambda z, c=c: c * (z @ SLOPE), 5) for c in (1.0, 2.0**-40))
+    assert torch.allclose(2.0**40 * other.gradient, one.gradient)
+
+
+def test_samples_of_one_iteration_are_pairs_and_include_the_iterate():
+    method = ExplicitGradientLearning(space(6, SLOPE), 1, sigma=SIGMA, batch=500)
+    z = method.ask()
+    assert torch.equal(z[0], SLOPE)
+    assert float(torch.cdist(z, z).max()) <= method.epsilon * (1 + 1e-9)
+    radius = (z[1:] - SLOPE).norm(dim=1) / (SIGMA * math.sqrt(6))
+    assert_agree(radius**6, 0.5, resolution=0.1)  # uniform in the ball: the share of its volume that lies within
+
+
+def test_buffer_keeps_the_latest_and_leaves_out_what_is_no_number():
+    method = learned(lambda z: torch.where(z[:, 0] > 0, z @ SLOPE, math.nan), 6, batch=16, buffer=40)
+    assert 16 < len(method.losses) <= 40
+    assert method.losses.isfinite().all()
+    assert method.gradient.isfinite().all()
+    whole, latest = ExplicitGradientLearning(space(6), 1, batch=4, buffer=8), []
+    for _ in range(3):
+        latest.append(whole.ask())
+        whole.tell(latest[-1], Evaluation(latest[-1] @ SLOPE))
+    assert torch.equal(whole.points, torch.cat(latest[1:]))
+
+
+def test_pairs_farther_apart_than_epsilon_teach_nothing():
+    found = []
+    for value in (0.0, 1e3):
+        method = learned(lambda z: z @ SLOPE, 1, batch=8)
+        far = torch.full((1, 6), 100.0, dtype=torch.float64)
+        method.points = torch.cat([far, method.points])
+        method.losses = torch.cat([torch.tensor([value], dtype=torch.float64), method.losses])
+        method.fit()
+        found.append(method.predict(method.theta[None]))
+    assert torch.equal(*found)
+
+
+def test_epsilon_shrinks_where_the_loss_stops_falling_and_not_on_a_plateau():
+    method = learned(lambda z: z @ SLOPE, 31, patience=10, shrink=0.5)
+    assert method.sigma == pytest.approx(SIGMA / 8)
+    assert learned(lambda z: torch.ones(len(z), dtype=z.dtype), 31).sigma == SIGMA
+    falling = ExplicitGradientLearning(space(6), 1, lr=0.1, sigma=SIGMA)
+    for _ in range(31):
+        estimate(falling, lambda z: z @ SLOPE)
+    assert falling.sigma == SIGMA
+
+
+def test_slopes_along_lines_are_those_of_the_network():
+    method = learned(lambda z: z @ SLOPE, 3)
+    x, lines = torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert float(method.network(x).detach().abs().max()) > 0.01
+    assert torch.allclose(method.network.along(x, lines), method.network(x) @ lines.T)
+
+
+def test_memory_of_the_network_is_granted_or_not():
+    large = Quadratic("cpu", dim=250_000).space(0, 1000)
+    assert "GiB" in ExplicitGradientLearning.unsupported(large)
+    assert ExplicitGradientLearning.unsupported(large, memory_gib=2.0) is None
+    assert ExplicitGradientLearning.unsupported(Quadratic("cpu", dim=35_152).space(0, 1000)) is None
