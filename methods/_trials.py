@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from methods._replay import Replay
+from methods._work import Work
 from methods.base import Space, Stopped
 
 MOST = 20  # dimensions
@@ -29,6 +30,12 @@ class Trials(Replay):
         if space.dim > MOST:
             return f"a model of all trials is for at most {MOST} dimensions"
         return super().unsupported(space, **params)
+
+    @staticmethod
+    def work_of_trials(space: Space, launches: float, most: int) -> Work:
+        """Return the work per evaluation granted: a trial's, most of it in Python, up to `most` of them."""
+        share = min(1.0, most / space.budget)
+        return Work(share * launches, numbers=0, host=space.dim, kept=most * space.dim)
 
     def start_study(self, sampler: Any, reach: float, most: int) -> None:
         """Open a study with this sampler of Optuna's."""

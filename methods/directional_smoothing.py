@@ -11,6 +11,7 @@ from annotated_types import Interval
 from torch import Tensor
 
 from methods._ranges import Count, Positive
+from methods._work import Work
 from methods.base import Descent, Evaluation, Schedule, Space
 
 STEPS = 100  # the automatic number of directions leaves the budget for at least this many steps
@@ -32,7 +33,8 @@ class DirectionalSmoothing(Descent):
     (along an axis r = σ); M = 5; Adam; σ is not redrawn at random.
     """
 
-    grid = {"lr": (0.02, 0.06, 0.2), "sigma": (1.0, 3.0)}
+    grid = {"lr": (0.02, 0.06, 0.2), "sigma": (0.1, 0.3, 1.0, 3.0)}
+    per_coordinate = Work(launches=3, numbers=8, kept=20)
 
     @classmethod
     def unsupported(cls, space: Space, **params: Any) -> str | None:

@@ -12,6 +12,7 @@ from torch.nn.functional import gelu, linear
 
 from methods._memory import GIB
 from methods._ranges import Count, Positive, Ranked
+from methods._work import Work
 from methods.base import Descent, Evaluation, Schedule, Space
 
 COPIES = 4  # of φ at once: weights, gradient, Adam's moments
@@ -39,7 +40,8 @@ class ExplicitGradientLearning(Descent):
     buffer and rates. Its optimistic and second-order successors (2025) are not included.
     """
 
-    grid = {"lr": (0.02, 0.06, 0.2), "sigma": (1.0, 3.0)}
+    grid = {"lr": (0.02, 0.06, 0.2), "sigma": (0.1, 0.3, 1.0, 3.0)}
+    per_coordinate = Work(launches=60, numbers=650, kept=1000)
 
     @classmethod
     def unsupported(

@@ -6,6 +6,7 @@ from typing import Any
 
 from methods._ranges import Count, Positive
 from methods._trials import MOST, Trials
+from methods._work import Work
 from methods.base import Space
 
 
@@ -22,6 +23,10 @@ class GaussianProcess(Trials):
         if space.dim > MOST:
             return f"a Gaussian process costs n³ operations for n trials, and in more than {MOST} dimensions needs many"
         return super().unsupported(space, **params)
+
+    @classmethod
+    def work(cls, space: Space, most: int = 100, **_params: Any) -> Work:
+        return cls.work_of_trials(space, launches=20000, most=most)
 
     def setup(self, reach: Positive = 16.0, startup: Count = 10, noisy: bool = True, most: Count = 100) -> None:
         """Search start ± `reach`: `startup` uniform trials, then one at a time; `noisy`: fit a noise level, too.

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from methods._ranges import Count, Positive, Share
+from methods._work import Work
 from methods.base import Descent, Evaluation, Schedule
 
 
@@ -26,7 +27,8 @@ class GuidedEs(Descent):
     plateau, where an estimate of zero spans nothing, are isotropic; k = 4.
     """
 
-    grid = {"lr": (0.02, 0.06, 0.2), "sigma": (1.0, 3.0)}
+    grid = {"lr": (0.02, 0.06, 0.2), "sigma": (0.1, 0.3, 1.0, 3.0)}
+    per_coordinate = Work(launches=6, numbers=6, kept=10)
 
     def setup(
         self,

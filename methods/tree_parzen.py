@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from methods._ranges import Count, Positive
 from methods._trials import Trials
+from methods._work import Work
+from methods.base import Space
 
 
 class TreeParzen(Trials):
@@ -12,6 +16,10 @@ class TreeParzen(Trials):
     Source: Bergstra et al. 2011, *Algorithms for hyper-parameter optimization*; joint densities of all coordinates
     (`multivariate`) after Falkner, Klein & Hutter 2018. Library: Optuna.
     """
+
+    @classmethod
+    def work(cls, space: Space, most: int = 1000, **_params: Any) -> Work:
+        return cls.work_of_trials(space, launches=3000, most=most)
 
     def setup(
         self,
