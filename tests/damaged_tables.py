@@ -13,6 +13,7 @@ from benchmarks.harness.kept import write_pictures
 from workflow.tables.learners import make_quality_at
 from workflow.tables.pictures import read_pictures
 from workflow.tables.reproduction import make_reproduction
+from workflow.tables.robustness import make_robustness
 from workflow.tables.scores import make_scores
 from workflow.tables.targets import make_hits, make_targets
 
@@ -76,6 +77,7 @@ def write_runs(folder, tasks, runs, curves):
     runs.to_parquet(folder / "runs.parquet", index=False)
     curves.to_parquet(folder / "curves.parquet", index=False)
     hits.to_parquet(folder / "hits.parquet", index=False)
+    make_robustness(runs, runs[runs["method"].isin(ON_BOWLS)], measured).to_csv(folder / "robustness.csv", index=False)
     make_scores(runs, tasks, hits, ORACLES).to_csv(folder / "scores.csv", index=False)
     make_reproduction(measured, runs, curves).to_csv(folder / "reproduction.csv", index=False)
 

@@ -35,7 +35,18 @@ ROOT = Path(__file__).resolve().parent.parent
 RENDERED = ["scenes", "landscape", "rendering", "reproduction"]  # of rendered scenes: test_figures_rendering.py
 LEARNED = ["inner_loop", "quality_time", "adaptation", "paradigms"]  # of learners: test_figures_appearance.py
 LEARNED += ["sampling"]  # test_meta_sampling.py
-GENERAL = ["plateau", "surrogate", "gallery", "gradient", "scaling", "ecdf", "time", "ablation", "overview"]
+GENERAL = [
+    "plateau",
+    "surrogate",
+    "gallery",
+    "gradient",
+    "scaling",
+    "ecdf",
+    "time",
+    "ablation",
+    "overview",
+    "robustness",
+]
 RIVALS = ["random_search", "adam", "spsa", "evolution_strategy", "prdpt", "zerograds", "somebodys_own"]
 ABLATIONS = ["prdpt_picture", "prdpt_constant_sigma", "zerograds_linear"]
 SUITE = {
@@ -56,6 +67,7 @@ SUITE = {
         "zerograds_linear": {"algorithm": "zerograds", "params": {"surrogate": "linear"}},
     },
     "grid": [{"tasks": ["bowl_4", "bowl_60", "square_overlap"], "methods": [*RIVALS, *ABLATIONS]}],
+    "untuned": {"tasks": ["bowl_4", "bowl_60"], "methods": RIVALS[:-1]},
     "figures": {"gallery": {"tasks": ["square_overlap"]}},
 }
 LISTED = {  # the methods that must be named in the figure
@@ -65,6 +77,7 @@ LISTED = {  # the methods that must be named in the figure
     "ecdf": RIVALS,
     "time": RIVALS,
     "overview": [*RIVALS, *ABLATIONS],
+    "robustness": RIVALS[:-1],
 }
 
 
@@ -77,7 +90,7 @@ def tables(tmp_path_factory):
     suite = load_suite(config)
     for task in suite.tasks:
         calibrate(suite.calibration(task), suite.folder / "tasks" / task)
-    for cell in suite.cells:
+    for cell in [*suite.cells, *suite.untuned_cells]:
         run_cell(cell, suite.folder / "runs" / cell.task / cell.method)
     folder = suite.folder / "tables"
     write(make_tables(suite, suite.folder), folder)
@@ -198,6 +211,7 @@ NEEDS = {
     "time": ("runs.parquet", "wall_s"),
     "ablation": ("runs.parquet", "loss_final"),
     "overview": ("scores.csv", "rank"),
+    "robustness": ("robustness.csv", "gap_tuned"),
 }
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from methods._work import Work
     from methods.base import Method
 
-START_S = 4.0  # Python, the libraries, the task: once per job
+START_S = 3.0  # Python, the libraries, the task: once per job
 BASE_GIB = 0.6
 NUMBER_BYTES = 4
 ROWS = 400  # of a run's curve, at most that many of its loss
