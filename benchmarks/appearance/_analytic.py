@@ -34,6 +34,11 @@ class Materials:
     def __getitem__(self, members: Tensor) -> Materials:
         return Materials(self.model[members], self.diffuse[members], self.specular[members], self.roughness[members])
 
+    def to(self, device: torch.device) -> Materials:
+        """Return the same materials on a device."""
+        parts = (self.model, self.diffuse, self.specular, self.roughness)
+        return Materials(*(part.to(device) for part in parts))
+
 
 def lambert(at: Angles, material: Materials) -> Tensor:
     """Lambert's law with Oren & Nayar's (1994) roughness: σ = roughness · 30°."""

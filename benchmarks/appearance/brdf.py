@@ -72,7 +72,7 @@ class Brdf(Family):
             count = train + validation + test
             drawn = _analytic.draw_materials(max(count, 0), generator)
             self.names = [f"{_analytic.MODELS[model].__name__}-{i}" for i, model in enumerate(drawn.model.tolist())]
-            self.materials = drawn
+            self.materials = drawn.to(self.device)
         self.split = split_members(len(self.names), train, validation, test, "appearance.brdf")
         self.model = _brdf_models.build(model, partial(self._everywhere, self.split.train), components)
         self.n_weights = self.model.n_weights

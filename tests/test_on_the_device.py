@@ -1,0 +1,121 @@
+"""Every method on every task, every learner on every family, on a GPU; where there is none, on its test double.
+
+Nothing may be left on the CPU: the first operation that two devices meet in ends a run as `crashed`. With the double,
+whose arithmetic and random numbers are the CPU's, the numbers have to be the CPU's as well.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from functools import cache
+
+import pytest
+import torch
+from cuda_double import cuda_double
+from test_meta_learners import SMALL, quick
+from test_tasks import TINY
+
+from benchmarks.harness import parameters, registry, runner
+from benchmarks.harness.cell import to_bytes
+from benchmarks.harness.kept import load_state, write_state
+from benchmarks.harness.loop import Limits
+from methods.meta.base import Budget
+
+REAL = torch.cuda.is_available()
+TASKS = [name for name in registry.task_names() if not name.startswith("rendering.")]  # Mitsuba has devices of its own
+SLOW = {"networks.digit_mlp": pytest.mark.slow}  # 35,152 dimensions take as long as all others together
+EVALUATIONS, FEWER, MANY = 100, 60, 10_000  # fewer for more dimensions than that
+INTERRUPTED = 2  # steps
+SPENT = ("status", "reason", "n_evals", "n_grads", "n_steps", "cost")
+
+
+def on_the_device():
+    """Return a context in which there is a GPU."""
+    return nullcontext() if REAL else cuda_double()
+
+
+@cache
+def task(name, device):
+    return registry.task_class(name)(device, **TINY.get(name, {}))
+
+
+@cache
+def family(name, device):
+    return registry.family_class(name)(device, **SMALL[name])
+
+
+def run(method, name, device, state_file=None, steps=None):
+    """Run a method; with `steps` it is interrupted, as by Ctrl-C, when so many are done."""
+    cls, problem, done = registry.method_class(method), task(name, device), 0
+
+    def interrupt(*_):
+        nonlocal done
+        done += 1
+        if done == steps:
+            raise KeyboardInterrupt
+
+    return runner.run(
+        problem,
+        cls,
+        parameters.check(cls.setup, {}, method),
+        Limits(FEWER if problem.dim > MANY else EVALUATIONS, 600),
+        task=name,
+        label=method,
+        replicate=0,
+        checkpoints=5,
+        state_file=state_file,
+        progress=interrupt,
+    )
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, ())) for name in TASKS])
+@pytest.mark.parametrize("method", registry.method_names())
+def test_every_method_on_every_task(method, name, tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(runner, "SAVE_SPARING", 0.0)
+    here = run(method, name, "cpu")
+    with on_the_device():
+        file = tmp_path / "replicate_0.state"
+        try:
+            run(method, name, "cuda", file, INTERRUPTED)
+        except KeyboardInterrupt:
+            assert file.exists()
+        there = run(method, name, "cuda", file)
+        if here.status == "unsupported":
+            assert there.reason == here.reason
+            pytest.skip(here.reason)
+        assert {key: there.row[key] for key in SPENT} == {key: here.row[key] for key in SPENT}
+        assert there.incumbent.device.type == "cuda"
+        picture = task(name, "cuda").image(there.incumbent)
+        assert picture is None or to_bytes(picture).ndim in (2, 3)
+    if not REAL:
+        assert there.row["loss_final"] == pytest.approx(here.row["loss_final"], rel=1e-3)
+
+
+@pytest.mark.parametrize("name", registry.family_names())
+@pytest.mark.parametrize("learner", registry.learner_names())
+def test_every_learner_on_every_family(learner, name, tmp_path):
+    with on_the_device():
+        tasks, file = family(name, "cuda"), tmp_path / "replicate_0.state"
+
+        def interrupt(state):
+            write_state(file, {"state": state})
+            raise KeyboardInterrupt
+
+        probe = quick(learner).train(tasks, Budget(1), 0)["samples"]
+        budget = Budget(3 * max(probe, 1))
+        whole = quick(learner).train(tasks, budget, 0)
+        with pytest.raises(KeyboardInterrupt) if whole["steps"] else nullcontext():
+            quick(learner).train(tasks, budget, 0, progress=interrupt)
+        begun = load_state(file, ["state"])["state"] if whole["steps"] else None
+        resumed = quick(learner).train(tasks, budget, 0, begun)
+        assert (resumed["steps"], resumed["samples"]) == (whole["steps"], whole["samples"])
+        for key, value in whole["learned"].items():
+            assert value.device.type == resumed["learned"][key].device.type == "cuda"
+            torch.testing.assert_close(resumed["learned"][key], value, rtol=1e-3, atol=1e-4)
+        members = tasks.split.test
+        *_, last = quick(learner).adapt(resumed, tasks, members, 2)
+        assert last.weights.device.type == "cuda"
+        assert all(len(values.tolist()) == len(members) for values in tasks.metrics(last.weights, members).values())
+        for picture in (tasks.picture(last.weights[0], int(members[0])), tasks.reference_picture(int(members[0]))):
+            assert to_bytes(picture.detach()).ndim == 3
