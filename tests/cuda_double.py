@@ -13,7 +13,7 @@ only looks at a tensor's shape, and `torch.load` needs a `map_location`, for fil
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from importlib import import_module
 from types import SimpleNamespace
@@ -24,6 +24,13 @@ import psutil
 import torch
 from cuda_tensors import CudaTensor, Double, Generator, is_cuda
 from torch import Tensor
+
+REAL = torch.cuda.is_available()
+
+
+def on_the_device() -> AbstractContextManager[Any]:
+    """Return a context in which there is a GPU: the double where there is no real one."""
+    return nullcontext() if REAL else cuda_double()
 
 
 @contextmanager

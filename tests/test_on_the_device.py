@@ -11,7 +11,7 @@ from functools import cache
 
 import pytest
 import torch
-from cuda_double import cuda_double
+from cuda_double import REAL, on_the_device
 from test_meta_learners import SMALL, quick
 from test_tasks import TINY
 
@@ -21,17 +21,11 @@ from benchmarks.harness.kept import load_state, write_state
 from benchmarks.harness.loop import Limits
 from methods.meta.base import Budget
 
-REAL = torch.cuda.is_available()
 TASKS = [name for name in registry.task_names() if not name.startswith("rendering.")]  # Mitsuba has devices of its own
 SLOW = {"networks.digit_mlp": pytest.mark.slow}  # 35,152 dimensions take as long as all others together
 EVALUATIONS, FEWER, MANY = 100, 60, 10_000  # fewer for more dimensions than that
 INTERRUPTED = 2  # steps
 SPENT = ("status", "reason", "n_evals", "n_grads", "n_steps", "cost")
-
-
-def on_the_device():
-    """Return a context in which there is a GPU."""
-    return nullcontext() if REAL else cuda_double()
 
 
 @cache

@@ -303,7 +303,7 @@ def main() -> int:
     if arguments.beat is None:
         folders = ("--models", str(models), "--out", str(out))
         command = command_of(__spec__.name, "--spec", arguments.spec, *folders)
-        return supervise(command, guard_of(cell), partial(bury, [(cell, models, out)]))
+        return supervise(command, guard_of(cell), partial(bury, [(cell, models, out)]), device=cell.device)
     limit_threads(cell.threads)
     return child(partial(adapt_all, cell, models, out), arguments.beat)
 

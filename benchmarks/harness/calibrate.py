@@ -181,7 +181,9 @@ def main() -> int:
     spec, out = json.loads(arguments.spec), arguments.out
     if arguments.beat is None:
         command = command_of(__spec__.name, "--spec", arguments.spec, "--out", str(out))
-        return supervise(command, Guard(phase_s=START_S, replicate_s=START_S), partial(bury, spec, out), whole=True)
+        return supervise(
+            command, Guard(phase_s=START_S, replicate_s=START_S), partial(bury, spec, out), True, spec["device"]
+        )
     limit_threads(spec["threads"])
     return child(partial(calibrate, spec, out), arguments.beat)
 

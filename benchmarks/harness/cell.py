@@ -369,7 +369,7 @@ def main() -> int:
     if arguments.beat is None:
         forget_unsupported(pieces)
         command = command_of(__spec__.name, "--spec", arguments.spec, "--out", str(arguments.out))
-        return supervise(command, guard_of(cell), partial(bury, pieces))
+        return supervise(command, guard_of(cell), partial(bury, pieces), device=cell.device)
     limit_threads(cell.threads)
     return child(partial(run_cell, cell, arguments.out), arguments.beat)
 

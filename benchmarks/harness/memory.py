@@ -10,6 +10,10 @@ import psutil
 import torch
 
 MIB = 2**20
+LACKS = (  # in errors of no kind of their own: torch's on CPU, CUDA's itself, and cuBLAS', cuDNN's, cuSOLVER's
+    *("can't allocate memory", "not enough memory", "std::bad_alloc"),
+    *("cuda error: out of memory", "cudaerrormemoryallocation", "status_alloc_failed"),
+)
 
 
 def resident_mib() -> float:
@@ -54,5 +58,5 @@ def limit_gib(gib: float, device: torch.device) -> None:
 def is_out_of_memory(error: BaseException) -> bool:
     """Tell a lack of memory from other errors: Python's, NumPy's, torch's on CPU and on GPU."""
     text = str(error).lower()
-    told = "can't allocate memory" in text or "not enough memory" in text or "std::bad_alloc" in text
+    told = any(words in text for words in LACKS)
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and told)

@@ -234,7 +234,7 @@ def main() -> int:
     cell, out = MetaCell.from_json(arguments.spec), arguments.out
     if arguments.beat is None:
         command = command_of(__spec__.name, "--spec", arguments.spec, "--out", str(out))
-        return supervise(command, guard_of(cell), partial(bury, [(cell, out)]))
+        return supervise(command, guard_of(cell), partial(bury, [(cell, out)]), device=cell.device)
     limit_threads(cell.threads)
     return child(partial(train_all, cell, out), arguments.beat)
 

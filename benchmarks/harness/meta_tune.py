@@ -102,7 +102,7 @@ def main() -> int:
     cell, out = MetaCell.from_json(arguments.spec), arguments.out
     if arguments.beat is None:
         command = command_of(__spec__.name, "--spec", arguments.spec, "--out", str(out))
-        return supervise(command, guard_of(cell), lambda death: bury(pieces_of(cell, out), death))
+        return supervise(command, guard_of(cell), lambda death: bury(pieces_of(cell, out), death), device=cell.device)
     limit_threads(cell.threads)
     return child(partial(tune, cell, out), arguments.beat)
 

@@ -372,7 +372,9 @@ def main() -> int:
     spec, out = Sampling.from_json(arguments.spec), arguments.out
     if arguments.beat is None:
         command = command_of(__spec__.name, "--spec", arguments.spec, "--out", str(out))
-        return supervise(command, Guard(phase_s=math.inf, replicate_s=PIECE_S), partial(bury, spec, out))
+        return supervise(
+            command, Guard(phase_s=math.inf, replicate_s=PIECE_S), partial(bury, spec, out), device=spec.device
+        )
     limit_threads(spec.threads)
     return child(partial(run_sampling, spec, out), arguments.beat)
 

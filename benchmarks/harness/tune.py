@@ -155,7 +155,10 @@ def main() -> int:
     if arguments.beat is None:
         command = command_of(__spec__.name, "--spec", arguments.spec, "--out", str(out))
         return supervise(
-            command, guard_of(cell), lambda death: bury([step.piece for step in steps_of(cell, out)], death)
+            command,
+            guard_of(cell),
+            lambda death: bury([step.piece for step in steps_of(cell, out)], death),
+            device=cell.device,
         )
     limit_threads(cell.threads)
     return child(partial(tune, cell, out), arguments.beat)

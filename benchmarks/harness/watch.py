@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from benchmarks.harness.errors import UsageError
+from benchmarks.harness.gpu import own_gpu
 from benchmarks.harness.phases import NOBODY, SIZE, Beat, Phases, look, shared_file
 from benchmarks.harness.store import is_full
 
@@ -66,7 +67,9 @@ class Death:
     killed: bool = False  # SIGKILL from outside: it may be worth a second try
 
 
-def supervise(command: Sequence[str], guard: Guard, bury: Callable[[Death], int], whole: bool = False) -> int:
+def supervise(
+    command: Sequence[str], guard: Guard, bury: Callable[[Death], int], whole: bool = False, device: str = "cpu"
+) -> int:
     """Run `command` in children until all of its work is done; return the exit code.
 
     Args:
@@ -74,7 +77,13 @@ def supervise(command: Sequence[str], guard: Guard, bury: Callable[[Death], int]
         guard: what a child may take.
         bury: writes the rows of what the child was at and returns how many; 0 ends the job with exit code 1.
         whole: the job is one piece: once it is buried nothing is left to do.
+        device: what the children compute on; of several GPUs the job holds one to itself.
     """
+    with own_gpu(device):
+        return _supervise(command, guard, bury, whole)
+
+
+def _supervise(command: Sequence[str], guard: Guard, bury: Callable[[Death], int], whole: bool) -> int:
     spared: tuple[int, int] | None = None
     while True:
         death = _watch(command, guard)
