@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from functools import cache
+from typing import Literal, get_args, get_origin
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ from methods.meta.base import Budget
 
 TASKS = [name for name in registry.task_names() if not name.startswith("rendering.")]  # Mitsuba has devices of its own
 SLOW = {"networks.digit_mlp": pytest.mark.slow}  # 35,152 dimensions take as long as all others together
-EVALUATIONS, FEWER, MANY = 100, 60, 10_000  # fewer for more dimensions than that
+EVALUATIONS, FEWER, MANY = 100, 60, 1_000  # fewer for more dimensions than that
 INTERRUPTED = 2  # steps
 SPENT = ("status", "reason", "n_evals", "n_grads", "n_steps", "cost")
 
@@ -38,7 +39,26 @@ def family(name, device):
     return registry.family_class(name)(device, **SMALL[name])
 
 
-def run(method, name, device, state_file=None, steps=None):
+def values(annotation):
+    """The names that a parameter may have, or yes and no."""
+    if annotation is bool:
+        return [True, False]
+    parts = get_args(annotation)
+    return list(parts) if get_origin(annotation) is Literal else [value for part in parts for value in values(part)]
+
+
+CHOICES = [
+    (method, parameter.name, value)
+    for method in registry.method_names()
+    for parameter in parameters.parameters(registry.method_class(method).setup)
+    for value in values(parameter.annotation)
+    if value != parameter.default
+]
+
+NEEDED = {"objective": {"pairs": 2}}  # parameters whose other values ask for more
+
+
+def run(method, name, device, state_file=None, steps=None, **params):
     """Run a method; with `steps` it is interrupted, as by Ctrl-C, when so many are done."""
     cls, problem, done = registry.method_class(method), task(name, device), 0
 
@@ -51,7 +71,7 @@ def run(method, name, device, state_file=None, steps=None):
     return runner.run(
         problem,
         cls,
-        parameters.check(cls.setup, {}, method),
+        parameters.check(cls.setup, params, method),
         Limits(FEWER if problem.dim > MANY else EVALUATIONS, 600),
         task=name,
         label=method,
@@ -84,6 +104,18 @@ def test_every_method_on_every_task(method, name, tmp_path, monkeypatch):
         assert picture is None or to_bytes(picture).ndim in (2, 3)
     if not REAL:
         assert there.row["loss_final"] == pytest.approx(here.row["loss_final"], rel=1e-3)
+
+
+@pytest.mark.parametrize(("method", "parameter", "value"), CHOICES)
+def test_every_choice_of_every_method(method, parameter, value):
+    name = "analytic.quadratic" if registry.method_class(method).needs == "gradient" else "raster.square"
+    params = {parameter: value, **NEEDED.get(parameter, {})}
+    here = run(method, name, "cpu", **params)
+    assert here.status == "finished", here.reason
+    with on_the_device():
+        there = run(method, name, "cuda", **params)
+    assert {key: there.row[key] for key in SPENT} == {key: here.row[key] for key in SPENT}
+    assert there.incumbent.is_cuda if REAL else there.row["loss_final"] == pytest.approx(here.row["loss_final"], 1e-3)
 
 
 @pytest.mark.parametrize("name", registry.family_names())
