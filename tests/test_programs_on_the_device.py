@@ -25,6 +25,7 @@ from benchmarks.harness.meta_cell import MetaCell
 from benchmarks.harness.sampling import MODELS as MODELS_OF_BRDFS
 from benchmarks.harness.sampling import TABLE, Sampling, run_sampling
 from benchmarks.harness.trained import load_trained
+from benchmarks.harness.tune import TuningCell, tune
 from methods.prdpt import Prdpt
 
 TEXT = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has 79 GiB in total"
@@ -38,6 +39,7 @@ SPEC = {
     "method": "m",
     "algorithm": "prdpt",
     "device": "cuda",
+    "minutes": 1.0,
 }
 
 
@@ -64,7 +66,7 @@ def fill(monkeypatch, kind, name):
 def test_out_of_memory_is_a_row(kind, name, phase, folder, monkeypatch):
     fill(monkeypatch, kind, name)
     with on_the_device():
-        run_cell(Cell(**SPEC, evaluations=40, seconds=60, replicates=[0, 1]), folder)
+        run_cell(Cell(**SPEC, evaluations=40, replicates=[0, 1]), folder)
     rows = pd.read_parquet(folder / RUNS)
     assert list(rows.status) == ["out_of_memory"] * 2
     assert set(rows.phase) == {phase}
@@ -96,7 +98,7 @@ def test_out_of_memory_in_the_middle_keeps_what_was_spent(folder, monkeypatch):
 
     monkeypatch.setattr(Quadratic, "loss", sometimes)
     with on_the_device():
-        run_cell(Cell(**SPEC, evaluations=1000, seconds=60, replicates=[0]), folder)
+        run_cell(Cell(**SPEC, evaluations=1000, replicates=[0]), folder)
     row = pd.read_parquet(folder / RUNS).iloc[0]
     assert (row.status, row.phase) == ("out_of_memory", "loss")
     assert row.n_steps > 0
@@ -118,11 +120,13 @@ def test_out_of_memory_of_a_learner_is_a_row(kind, name, folder, monkeypatch):
 def test_programs(folder):
     """What the pipeline calls, in one process: cells, tuning, calibration, training, adaptation, sampling, speed."""
     with on_the_device():
-        cell = Cell(**SPEC, evaluations=60, seconds=60, replicates=[0], memory_gib=1.0)
+        cell = Cell(**SPEC, evaluations=60, replicates=[0], memory_gib=1.0)
         run_cell(cell, folder / "runs")
         row = pd.read_parquet(folder / "runs" / RUNS).iloc[0]
         assert (row.status, row.device) == ("finished", torch.cuda.get_device_name("cuda"))
         assert row.gpu_peak_mib > 0
+        tune(TuningCell(**SPEC, evaluations=60, replicates=[0], fraction=0.5), folder / "tuning")
+        assert set(pd.read_parquet(folder / "tuning" / "grid.parquet").status) <= {"finished", "stopped"}
         spec = {"task": "t", "problem": "raster.square", "problem_params": TINY["raster.square"], "threads": 1}
         calibrate({**spec, "device": "cuda", "replicates": [0, 1]}, folder / "tasks")
         assert read_json(folder / "tasks" / "task.json")["status"] == "ok"
