@@ -25,7 +25,7 @@ report: "workflow/report/workflow.rst"
 
 wildcard_constraints:
     task=alternatives(SUITE.tasks),
-    method=alternatives(SUITE.config.get("methods", {})),
+    method=alternatives(dict.fromkeys(method for _, method in CELLS)),
     family=alternatives(SUITE.config.get("families", {})),
     learner=alternatives(SUITE.config.get("learners", {})),
     model=alternatives(SUITE.sampling),
