@@ -120,6 +120,14 @@ def test_bootstrap_covers_the_mean_about_as_often_as_it_says():
     assert 0.86 < np.mean(covered) < 0.99  # percentile intervals of 20 are a little too narrow
 
 
+@pytest.mark.parametrize(("n", "covers"), [(3, 0.75), (5, 0.9375), (10, 0.95)])
+def test_how_often_an_interval_of_few_replicates_covers_the_median(n, covers):
+    """On three replicates it is their range: 1 − 2 · (1/2)³. Five are the fewest that come near 95 %."""
+    generator = np.random.default_rng(n)
+    found = [low <= 0 <= high for low, high in (bootstrap(generator.normal(size=n), median) for _ in range(1500))]
+    assert np.mean(found) == pytest.approx(covers, abs=0.03)
+
+
 def test_infinities_are_order_statistics():
     assert interval(np.array([1.0, 2.0, np.inf, np.inf])) == (1.0, np.inf)
     assert all(map(math.isnan, interval(np.array([1.0, np.nan]))))
