@@ -11,6 +11,7 @@ from torch import Tensor
 
 from methods._annealing import annealed
 from methods._ranges import Count, Decay, NonNegative, Positive, Share
+from methods._work import Work
 from methods.base import Evaluation, Method, Space
 
 DAMPING_RANGE = (1e-6, 1e6)
@@ -48,6 +49,7 @@ class GaussNewton(Method):
     """
 
     needs = "picture"
+    per_coordinate = Work(launches=60, numbers=40, kept=100)
     grid = {"reach": (0.1, 0.3, 1.0), "sigma": (0.1, 0.3, 1.0, 3.0)}
 
     @classmethod

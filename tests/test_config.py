@@ -274,3 +274,13 @@ def test_desk_reaches_the_largest_size():
     sizes = {task_class(task.problem)(**task.params).dim for task in suite.tasks.values()}
     assert {1, 2, 1024, 35_152, 196_608, LARGEST} <= sizes
     assert suite.seeds >= 3
+
+
+def test_what_is_too_dear_names_the_suite_that_has_it(micro, tmp_path):
+    (tmp_path / "other.yaml").write_text("grid: [{tasks: [bowl], methods: [es]}]\n")
+    suite = load_suite(micro(put("elsewhere", [str(tmp_path / "other.yaml")])))
+    found = {(cell.task, cell.method): cell.elsewhere for cell in suite.cells}
+    assert found.pop(("bowl", "es")) == str(tmp_path / "other.yaml")
+    assert set(found.values()) == {""}
+    with pytest.raises(UsageError, match=r"none\.yaml"):
+        load_suite(micro(put("elsewhere", [str(tmp_path / "none.yaml")])))

@@ -111,6 +111,16 @@ class Suite:
         return [self._cell(task, method, self.tuned_params(task, method)) for task, method in self.pairs]
 
     @cached_property
+    def elsewhere(self) -> dict[str, set[tuple[str, str]]]:
+        """Return the suites that have what is too dear here: file → the pairs (task, method) that meet there."""
+        found = {}
+        for name in self.config.get("elsewhere", []):
+            path = Path(name) if Path(name).is_file() else ROOT / name
+            blocks = read_yaml(path).get("grid", [])
+            found[name] = {(task, method) for block in blocks for task in block["tasks"] for method in block["methods"]}
+        return found
+
+    @cached_property
     def untuned_cells(self) -> list[Cell]:
         """Return the cells of the track without tuning: the same comparison, every method with its defaults."""
         block = self.config.get("untuned", {"tasks": [], "methods": []})
@@ -235,7 +245,7 @@ class Suite:
             threads=self.threads,
             memory_gib=where.memory_gib,
             checkpoints=self.config.get("checkpoints", 30),
-            elsewhere=self.config.get("elsewhere", ""),
+            elsewhere=next((path for path, pairs in self.elsewhere.items() if (task, method) in pairs), ""),
         )
 
     def calibration(self, task: str) -> dict[str, Any]:

@@ -70,6 +70,8 @@ def draw_task(axes: Axes, rows: pd.DataFrame) -> None:
                           va="center", fontsize=5.5, color=color)  # fmt: skip
     axes.axvline(1, color="#444444", linewidth=0.6)
     axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    axes.set_xlim(min(low, 0.4), max(high, 1.5))
     panels.log_axis(axes.xaxis)
     axes.set_yticks(range(len(rows)), [look(method).name for method in rows.method], fontsize=6)
     axes.set_ylim(len(rows) - 0.5, -0.5)
