@@ -68,7 +68,7 @@ def test_the_sizes_that_suites_promise():
     paper.config["tasks"]["digit_mlp"]["params"] = {}  # as large, and not downloaded
     found = estimates(paper, MACHINES["cuda"])
     assert sum(item.hours for item in found) < 24
-    assert {item.method for item in found if not item.reason} == {cell.method for cell in paper.cells}
+    assert {item.method for item in found if not item.reason} >= {cell.method for cell in paper.cells}
     assert {item.task for item in found if not item.reason} == set(paper.tasks)
 
 
