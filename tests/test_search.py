@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from benchmarks.harness.search import CELLS, FINALISTS, Trial, around, best_of, chosen, finalists, grid, next_choice
+from benchmarks.harness.search import CELLS, FINALISTS, Trial, around, chosen, finalists, grid, next_choice
 
 AXES = {"lr": (0.02, 0.06, 0.2), "sigma": (0.1, 0.3, 1.0, 3.0)}
 DEFAULTS = {"lr": 0.05, "sigma": 1.0}
@@ -20,6 +20,10 @@ def search(loss, axes=AXES, defaults=DEFAULTS, allowed=lambda choice: True):
     return tried
 
 
+def best_of(tried):
+    return min(tried, key=lambda trial: trial.key)
+
+
 def bowl(lr, sigma):
     """Lowest at these parameters, on a logarithmic scale."""
     return lambda choice: math.log(choice["lr"] / lr) ** 2 + math.log(choice["sigma"] / sigma) ** 2
@@ -32,6 +36,14 @@ def test_every_search_tries_the_defaults_then_the_grid_then_as_many_cells_as_any
     assert len({json.dumps(trial.choice) for trial in tried}) == CELLS
     alone = search(lambda choice: abs(math.log(choice["sigma"] / 7)), {"sigma": (0.1, 1.0)}, {"sigma": 1.0})
     assert len(alone) == CELLS
+
+
+@pytest.mark.parametrize("peak", [0.03, 0.1, 0.77, 1.0, 2.0])
+def test_no_search_ends_early_because_everything_beside_the_best_was_tried(peak):
+    """Failed before: single axes with the best inside ran out of cells after fifteen, and so spent less than others."""
+    axes = {"sigma": (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)}
+    tried = search(lambda choice: abs(math.log(choice["sigma"] / peak)), axes, {"sigma": 1.0})
+    assert len({trial.choice["sigma"] for trial in tried}) == CELLS
 
 
 @pytest.mark.parametrize(("lr", "sigma"), [(0.001, 1.0), (0.06, 30.0), (5.0, 0.3), (0.06, 0.01)])

@@ -74,14 +74,9 @@ def next_choice(
         return None
     seen = {text_of(trial.choice) for trial in tried}
     candidates = [defaults, *grid(axes)]
-    if tried:
-        candidates += around(best_of(tried).choice, axes, [trial.choice for trial in tried])
+    for trial in sorted(tried, key=lambda trial: trial.key):  # the second best's, where the best's are all tried
+        candidates += around(trial.choice, axes, [other.choice for other in tried])
     return next((choice for choice in candidates if text_of(choice) not in seen and allowed(choice)), None)
-
-
-def best_of(tried: Sequence[Trial]) -> Trial:
-    """Return the best trial, of equal ones the earliest."""
-    return min(tried, key=lambda trial: trial.key)
 
 
 def around(best: Choice, axes: Mapping[str, Sequence[Any]], tried: Iterable[Choice]) -> list[Choice]:
@@ -132,5 +127,5 @@ def _factor(pair: Sequence[float]) -> float:
 
 
 def _like(value: float, wanted: float) -> float:
-    """Return `wanted` with two digits, whole where `value` is."""
-    return max(1, round(wanted)) if isinstance(value, int) else float(f"{wanted:.2g}")
+    """Return `wanted` with three digits, whole where `value` is."""
+    return max(1, round(wanted)) if isinstance(value, int) else float(f"{wanted:.3g}")
