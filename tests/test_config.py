@@ -172,6 +172,7 @@ def test_tuning_is_the_same_for_all(micro):
     suite = load_suite(micro(put("tuning", {"seeds": 3, "fraction": 0.1})))
     found = {(cell.evaluations, cell.fraction, cell.minutes, len(cell.replicates)) for cell in suite.tuning_cells}
     assert found == {(100, 0.1, 1, 3)}
+    assert {cell.run({}, second).minutes for cell in suite.tuning_cells for second in (False, True)} == {0.1, 1}
     assert {cell.run({}, second).evaluations for cell in suite.tuning_cells for second in (False, True)} == {10, 100}
 
 

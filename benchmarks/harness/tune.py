@@ -49,6 +49,7 @@ class TuningCell(Cell):
         shift = TUNING_REPLICATES + SECOND_ROUND * second
         return Cell(**facts | {
             "evaluations": self.evaluations if second else max(1, round(self.fraction * self.evaluations)),
+            "minutes": self.minutes * (1.0 if second else self.fraction),  # what is too dear is not tuned either
             "replicates": [shift + replicate for replicate in self.replicates],
             "params": {**self.params, **choice},
             "improvements": False,
@@ -66,7 +67,7 @@ class Step:
 
 
 def budgets(cell: TuningCell) -> float:
-    """Return what tuning a method costs on one replicate, in budgets of the comparison."""
+    """Return what tuning a method costs, over its replicates, in budgets of the comparison."""
     from benchmarks.harness.registry import method_class
 
     return (CELLS * cell.fraction + FINALISTS) * len(cell.replicates) if method_class(cell.algorithm).grid else 0.0
