@@ -82,15 +82,34 @@ def test_failures_come_last_and_the_best_three_go_on():
 
 
 def trials(*losses, start=1.0):
-    return [Trial({"lr": number}, int(loss is None), loss or math.nan, start) for number, loss in enumerate(losses)]
+    return [
+        Trial({"lr": 1.0 + number}, int(loss is None), math.nan if loss is None else loss, start)
+        for number, loss in enumerate(losses)
+    ]
 
 
-def test_the_second_round_decides_and_the_first_breaks_its_ties():
+def test_the_second_round_decides_and_equal_finalists_go_by_their_steps():
     first = trials(0.5, 0.4, 0.3)
-    assert chosen(first, trials(0.02, 0.01, 0.03)) == {"lr": 1}
-    assert chosen(first, trials(0.01, 0.01, 0.03)) == {"lr": 1}
-    assert chosen(trials(0.4, 0.4, 0.5), trials(0.01, 0.01, 0.03)) == {"lr": 0}
-    assert chosen(first, []) == {"lr": 2}
+    assert chosen(first, trials(0.02, 0.01, 0.03)) == {"lr": 2}
+    assert chosen(first, trials(0.03, 0.01, 0.01)) == {"lr": 2}
+    assert chosen(first, []) == {"lr": 3}
+
+
+def test_one_finalist_takes_clearly_smaller_steps():
+    """Failed before: the three best at a fifth of the budget had steps too large for all of it."""
+    losses = {0.1: 0.5, 0.4: 0.3, 0.8: 0.1, 0.9: 0.12, 1.1: 0.2}
+    tried = [Trial({"lr": lr}, 0, loss, 1.0) for lr, loss in losses.items()]
+    assert finalists(tried) == [{"lr": 0.8}, {"lr": 0.9}, {"lr": 0.4}]
+    assert finalists(tried[2:]) == [{"lr": 0.8}, {"lr": 0.9}, {"lr": 1.1}]
+
+
+def test_on_a_plateau_the_search_grows_bold():
+    """Failed before: where no cell of the first round moved, it looked on around the defaults."""
+    tried = search(lambda choice: 10.0)
+    assert all(choice["lr"] >= 0.2 and choice["sigma"] >= 3.0 for choice in finalists(tried))
+    assert max(trial.choice["sigma"] for trial in tried) > 3.0
+    moved = search(lambda choice: 1.0)
+    assert all(choice["lr"] <= 0.02 and choice["sigma"] <= 0.1 for choice in finalists(moved))
 
 
 @pytest.mark.parametrize("final", [(1.0, 1.0, 1.0), (1.0, 1.3, 2.0), (None, None, None), (1.0, None, 1.00001)])

@@ -4,8 +4,10 @@ A pure function of the rows of grid.csv, so that a search goes on after a kill a
 
 First round, at a share of the budget: the defaults, then the method's own grid, then cells around the best one so far,
 until CELLS were tried: beyond an edge of an axis where the best lies at one, else halfway, geometrically, to its
-neighbours. Second round, at the full budget and on another replicate: the best FINALISTS. The lowest of these is
-chosen. So every method spends the same number of evaluations.
+neighbours. Second round, at the full budget and on another replicate: the best two and the best of those with clearly
+smaller steps, for a short run likes larger steps than a long one. The lowest of the three is chosen. So every method
+spends the same number of evaluations. Of equal cells that moved, small steps come first; of those that never left the
+start, large ones, as only these can leave a plateau.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from typing import Any
 CELLS = 18  # of the first round
 FINALISTS = 3
 FACTOR = 2.0  # between values where an axis has one only
+STEPS = ("lr", "sigma", "step", "reach", "radius")  # parameters that are lengths
+SMALLER = 0.55  # clearly smaller steps: at most this times the best's
 
 Choice = dict[str, Any]
 
@@ -42,6 +46,16 @@ class Trial:
     def moved(self) -> bool:
         """Tell whether it ended lower than it started."""
         return not math.isnan(self.loss) and digits(self.loss) < digits(self.start)
+
+    @property
+    def size(self) -> float:
+        """Return the product of its lengths."""
+        return math.prod(self.choice[name] for name in STEPS if _is_positive(self.choice.get(name)))
+
+    @property
+    def order(self) -> tuple[float, ...]:
+        """Return what the first round sorts by."""
+        return *self.key, self.size if self.moved else -self.size
 
 
 def digits(loss: float) -> float:
@@ -74,7 +88,7 @@ def next_choice(
         return None
     seen = {text_of(trial.choice) for trial in tried}
     candidates = [defaults, *grid(axes)]
-    for trial in sorted(tried, key=lambda trial: trial.key):  # the second best's, where the best's are all tried
+    for trial in sorted(tried, key=lambda trial: trial.order):  # the second best's, where the best's are all tried
         candidates += around(trial.choice, axes, [other.choice for other in tried])
     return next((choice for choice in candidates if text_of(choice) not in seen and allowed(choice)), None)
 
@@ -88,34 +102,32 @@ def around(best: Choice, axes: Mapping[str, Sequence[Any]], tried: Iterable[Choi
         if not _is_positive(value):
             continue
         known = sorted({item for item in (*axes[name], *(choice[name] for choice in tried)) if _is_positive(item)})
+        own = sorted(item for item in axes[name] if _is_positive(item)) or [value]
         place = known.index(value)
         lower, higher = known[:place], known[place + 1 :]
         if not higher:
-            beyond.append({**best, name: _like(value, value * _factor(known[-2:]))})
+            beyond.append((value / own[-1], {**best, name: _like(value, value * _factor(known[-2:]))}))
         if not lower:
-            beyond.append({**best, name: _like(value, value / _factor(known[:2]))})
+            beyond.append((own[0] / value, {**best, name: _like(value, value / _factor(known[:2]))}))
         for near in (*higher[:1], *lower[-1:]):
             gap = abs(math.log(near / value))
             between.append((gap, {**best, name: _like(value, math.sqrt(value * near))}))
-    return [*beyond, *(choice for _, choice in sorted(between, key=lambda pair: -pair[0]))]
+    beyond.sort(key=lambda pair: pair[0])  # the axis that went least far beyond its grid
+    return [*(choice for _, choice in beyond), *(choice for _, choice in sorted(between, key=lambda pair: -pair[0]))]
 
 
 def finalists(tried: Sequence[Trial]) -> list[Choice]:
-    """Return the cells of the second round: the best, of equal ones the earliest."""
-    return [trial.choice for trial in sorted(tried, key=lambda trial: trial.key)[:FINALISTS]]
+    """Return the cells of the second round: the best two, and the best with clearly smaller steps or the third."""
+    ordered = sorted(tried, key=lambda trial: trial.order)
+    first, rest = ordered[: FINALISTS - 1], ordered[FINALISTS - 1 :]
+    smaller = [trial for trial in rest if trial.moved and trial.size <= SMALLER * first[0].size]
+    return [trial.choice for trial in [*first, *(smaller or rest)[:1]]]
 
 
 def chosen(first: Sequence[Trial], second: Sequence[Trial]) -> Choice | None:
-    """Return what is chosen, or None: all failed, or none left the start.
-
-    Where finalists tie, the one that was better in the first round stands, then the earlier one.
-    """
-    final = list(second or first)
-    good = [trial for trial in final if trial.moved]
-    if not good:
-        return None
-    order = {text_of(trial.choice): (trial.key, number) for number, trial in enumerate(first)}
-    return min(good, key=lambda trial: (trial.key, order[text_of(trial.choice)])).choice
+    """Return what is chosen, or None: all failed or none left the start. Of equal finalists smaller steps stand."""
+    good = [trial for trial in second or first if trial.moved]
+    return min(good, key=lambda trial: trial.order).choice if good else None
 
 
 def _is_positive(value: Any) -> bool:
