@@ -13,6 +13,7 @@ import argparse
 import json
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -54,8 +55,9 @@ def study(cell: TuningCell, out: Path, starts: int) -> pd.DataFrame:
         if step.round == 2:
             continue
         facts = replace(cell.run(step.choice, second=True), replicates=[FRESH + start for start in range(starts)])
-        run_cell(facts, folder / f"fresh_{step.number}")
-        rows.append(row(facts, folder / f"fresh_{step.number}", floor, step.choice, step.choice == choice))
+        runs = folder / f"fresh_{sha256(text_of(step.choice).encode()).hexdigest()[:12]}"
+        run_cell(facts, runs)
+        rows.append(row(facts, runs, floor, step.choice, step.choice == choice))
     return pd.DataFrame(rows)
 
 
