@@ -25,6 +25,11 @@ PRDPT = "PRDPT, CVPR 2023"
 Row = dict[str, Any]
 
 
+def margin_of(no_effect: float, smallest: float = SMALLEST) -> float:
+    """Return what an effect has to exceed `no_effect` by: nothing where that is a stated size itself ("ten times")."""
+    return smallest if no_effect == 0 else 0.0
+
+
 @dataclass(frozen=True)
 class Effect:
     """A mean paired effect with its 95 % interval, and the medians per task that it comes from."""
@@ -53,13 +58,14 @@ class Effect:
         excludes an effect that large (Lakens 2017, equivalence tests). A difference that is certain but too small to
         matter is inconclusive at best. With three seeds on one task the interval is the range: all have to agree.
         """
+        margin = margin_of(no_effect, smallest)
         if self.n_pairs == 0:
             return "not tested"
         if self.n_pairs < MIN_PAIRS or np.isnan(self.low):
             return "inconclusive"
-        if self.low > no_effect and self.mean >= no_effect + smallest:
+        if self.low > no_effect and self.mean >= no_effect + margin:
             return "holds"
-        return "does not hold" if self.high < no_effect + smallest else "inconclusive"
+        return "does not hold" if self.high < no_effect + margin else "inconclusive"
 
 
 def judged(
@@ -80,7 +86,7 @@ def judged(
         "low": effect.low,
         "high": effect.high,
         "no_effect": no_effect,
-        "smallest": SMALLEST,
+        "smallest": margin_of(no_effect),
         "n_pairs": effect.n_pairs,
         "verdict": effect.verdict(no_effect),
         "tables": tables,
