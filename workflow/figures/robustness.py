@@ -36,7 +36,7 @@ def draw(tables: Tables, options: Options) -> Figure:
     found = found[found.task.isin(tasks) & found.method.isin(methods)]
     if found.empty:
         raise UsageError(f"{tables.folder / 'robustness.csv'} has none of these methods on these tasks")
-    figure, grid = panels.grid_of_panels(len(tasks), "gap", "", height=0.9 + 0.13 * len(methods))
+    figure, grid = panels.grid_of_panels(len(tasks), "gap", "", width=9.6, height=0.9 + 0.14 * len(methods))
     for axes, task in zip(grid, tasks, strict=True):
         draw_task(axes, found[found.task == task])
         axes.set_title(panels.task_title(task, facts.dim[task]))
@@ -63,11 +63,22 @@ def draw_task(axes: Axes, rows: pd.DataFrame) -> None:
                 band = np.clip([row[f"low_{track}"], row[f"high_{track}"]], GAP_FLOOR, 10.0)
                 axes.plot(band, [place, place], color=color, linewidth=2.2, alpha=0.35, solid_capstyle="butt")
                 axes.plot(value, place, marker="o", fillstyle=fill, color=color, markersize=4, linestyle="")
-        missing = [f"{track}: {spell(row[f'status_{track}'], capital=False)}" for track in TRACKS
-                   if not np.isfinite(row[f"gap_{track}"])]  # fmt: skip
+        missing = {
+            track: spell(row[f"status_{track}"], capital=False)
+            for track in TRACKS
+            if not np.isfinite(row[f"gap_{track}"])
+        }
         if missing:
-            axes.annotate("; ".join(missing), (0.98, place), xycoords=("axes fraction", "data"), ha="right",
-                          va="center", fontsize=5.5, color=color)  # fmt: skip
+            words = missing.values() if len(set(missing.values())) < len(missing) else map(": ".join, missing.items())
+            axes.annotate(
+                "\n".join(dict.fromkeys(words)),
+                (0.98, place),
+                xycoords=("axes fraction", "data"),
+                ha="right",
+                va="center",
+                fontsize=5,
+                color=color,
+            )
     axes.axvline(1, color="#444444", linewidth=0.6)
     axes.set_xscale("log")
     low, high = axes.get_xlim()
