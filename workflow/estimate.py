@@ -115,7 +115,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Parse the command line and print the estimate."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks estimate", description=__doc__)
     parser.add_argument("config", type=Path, help="a suite's file")
-    parser.add_argument("--on", choices=[*MACHINES, "both"], help="cpu or cuda; default: the suite's device, or both")
+    parser.add_argument("--on", choices=[*MACHINES, "both"], help="what to estimate for; default: both")
     parser.add_argument("--left-out", action="store_true", help="list the cells that are left out, with the reason")
     given = parser.parse_args(arguments)
     suite = load_suite(given.config)

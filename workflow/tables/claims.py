@@ -68,7 +68,7 @@ def zerograds_scales(evidence: Evidence) -> Iterator[Row]:
     """The seed: tested in up to 250 k dimensions. Asked here: does it get a tenth of the way there?"""
     tasks = evidence.tasks_where(least_dim=HUGE_DIM)
     found = {
-        (task, seed): -np.log10(evidence.gap_at(task, "zerograds", seed))
+        (task, seed): -np.log10(evidence.final_gap(task, "zerograds", seed))
         for task in tasks
         for seed in evidence.seeds(task, "zerograds")
     }
@@ -87,7 +87,7 @@ def plateaus(evidence: Evidence) -> Iterator[Row]:
     flat = evidence.tasks[(evidence.tasks["central_difference"] == 0) & (evidence.tasks["gradient"] != "none")]
     steps = evidence.tasks_where("raster.square", case="overlap")  # the slope there is cut into steps, no plateau
     tasks = [task for task in flat["task"] if task not in steps]
-    stays = [evidence.gap_at(task, "adam", seed) for task in tasks for seed in evidence.seeds(task, "adam", "prdpt")]
+    stays = [evidence.final_gap(task, "adam", seed) for task in tasks for seed in evidence.seeds(task, "adam", "prdpt")]
     still = float(np.median(stays)) if stays else np.nan
     claim = "PRDPT leaves plateaus (half the distance or more) on which Adam stays with the true gradient"
     pairs = evidence.advantage(tasks, "prdpt", "adam")

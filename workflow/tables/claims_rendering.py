@@ -65,7 +65,7 @@ def stays(evidence: Evidence) -> Iterator[Row]:
         others = ", ".join(f"{task}: {verdict}" for task, verdict in verdicts.items() if verdict != "agrees")
         method = next(iter(labels(evidence, "adam", source=source)), "")
         gaps = {
-            (task, seed): evidence.gap_at(task, method, seed)
+            (task, seed): evidence.final_gap(task, method, seed)
             for task in honest
             for seed in evidence.seeds(task, method)
         }
@@ -81,7 +81,7 @@ def converges(evidence: Evidence) -> Iterator[Row]:
     """PRDPT reaches the target from the plateau, and gets closer than Adam on Mitsuba's gradients, right or not."""
     tasks = plateaus(evidence)
     reached = {
-        (task, seed): -np.log10(evidence.gap_at(task, "prdpt", seed))
+        (task, seed): -np.log10(evidence.final_gap(task, "prdpt", seed))
         for task in tasks
         for seed in evidence.seeds(task, "prdpt")
     }

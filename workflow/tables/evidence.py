@@ -121,35 +121,23 @@ class Evidence:
         ran["gap"] = gap(ran["loss_final"], ran["task"], self.tasks)
         return ran.set_index(["task", "method", "seed"]).sort_index()
 
-    @cached_property
-    def _losses(self) -> dict[tuple[Any, ...], pd.DataFrame]:
-        losses = self.curves[self.curves["metric"] == "loss"]
-        losses = losses.assign(gap=gap(losses["value"], losses["task"], self.tasks))
-        return {key: curve for key, curve in losses.groupby(["task", "method", "seed"])}
-
     def seeds(self, task: str, *methods: str) -> list[int]:
         """Return the seeds that all these methods ran on a task."""
         index = self._runs.index
         sets = [{seed for t, m, seed in index if (t, m) == (task, method)} for method in methods]
         return sorted(set.intersection(*sets)) if sets else []
 
-    def gap_at(self, task: str, method: str, seed: int, cost: float = np.inf) -> float:
-        """Return the gap at the last checkpoint up to `cost`; WORST for a failed run."""
+    def final_gap(self, task: str, method: str, seed: int) -> float:
+        """Return the gap that a run ended with, cut to the range that is compared; WORST for a failed run."""
         run = self._runs.loc[(task, method, seed)]
-        if not run["good"]:
-            return WORST
-        value = run["gap"]
-        if run["cost"] > cost:
-            curve = self._losses[(task, method, seed)]
-            value = curve.loc[curve["cost"] <= cost, "gap"].iloc[-1]
-        return float(np.clip(value, GAPS[-1], WORST))
+        return float(np.clip(run["gap"], GAPS[-1], WORST)) if run["good"] else WORST
 
     def advantage(self, tasks: Iterable[str], better: str, worse: str) -> pd.Series:
         """Return log10(gap of `worse` / gap of `better`) at the end, per (task, seed): above 0, `better` is better."""
         found = {}
         for task in tasks:
             for seed in self.seeds(task, better, worse):
-                gaps = [self.gap_at(task, method, seed) for method in (worse, better)]
+                gaps = [self.final_gap(task, method, seed) for method in (worse, better)]
                 found[task, better, worse, seed] = np.log10(gaps[0] / gaps[1])
         return _series(found)
 
