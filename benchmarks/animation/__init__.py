@@ -1,0 +1,1 @@
+"""Things that move by the laws of a simulator."""

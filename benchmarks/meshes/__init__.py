@@ -1,0 +1,1 @@
+"""Surfaces of triangles that are seen, and bent until they look right."""

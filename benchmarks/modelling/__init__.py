@@ -1,0 +1,1 @@
+"""Pictures made of parts that are placed and chosen."""
