@@ -1,0 +1,1 @@
+"""What is measured of a diffusion model's draws, by black boxes whose derivative is zero; one file each."""

@@ -1,0 +1,1 @@
+"""Guides that lead a diffusion sampler to the posterior of a measurement; one file each."""
