@@ -14,6 +14,7 @@ WIDEST = 8  # a blur is at most this part of the picture's shorter side
 CHANNELS = 4  # a last axis this short holds colours
 MATCHED = 1e-2  # a target is found when no more than this share of the criterion is left
 SEARCHED = 300  # steps
+AUDIBLE = 0.1  # of the noise's energy has an answer to have, to be told from noise
 
 Criterion = Callable[[Tensor], Tensor]  # (n, *picture) → (n,)
 
@@ -52,19 +53,34 @@ class Pyramid:
         moved = own.movedim(self.axes, (-2, -1))
         return (rows @ moved @ columns.T).movedim((-2, -1), self.axes).reshape(pictures.shape)
 
-    def objective(self, criterion: Criterion, level: int, wanted: Tensor | None) -> Criterion:
-        """Return what a level asks of pictures (n, pixels): the criterion, or blurred least squares to `wanted`."""
-        if level == 0 or wanted is None:
+    def objective(
+        self, criterion: Criterion, level: int, wanted: Tensor | None, least_squares: bool = False
+    ) -> Criterion:
+        """Return what a level asks of pictures (n, pixels): the criterion, or blurred least squares to `wanted`.
+
+        The finest level asks for least squares only if told so.
+        """
+        if wanted is None or (level == 0 and not least_squares):
             return lambda p: criterion(self.blur(p, level).view(-1, *self.shape))
         goal = wanted.flatten()
         return lambda p: self.blur(p - goal, level).square().mean(1)
 
 
-def linear_share(ahead: Tensor, behind: Tensor, scales: int) -> Tensor:
-    """Return (odd − even)/(odd + even) energy of responses (m, pixels) to steps and their opposites, per scale."""
+def linear_share(ahead: Tensor, behind: Tensor, scales: int) -> tuple[Tensor, Tensor]:
+    """Return the share (odd − even)/(odd + even) of responses to steps and their opposites, per scale but the last.
+
+    `ahead` and `behind` (m, pixels) are m/scales each at scale after scale; the last scale is 0 and tells what renders
+    differ by alone. The second answer is the share without that.
+    """
     odd = (ahead - behind).square().sum(1).unflatten(0, (scales, -1)).sum(1)
     even = (ahead + behind).square().sum(1).unflatten(0, (scales, -1)).sum(1)
-    return (odd - even) / (odd + even).clamp_min(1e-30)
+    shares = []
+    for less in (0.0, 1.0):
+        sure, unsure = odd[:-1] - less * odd[-1], even[:-1] - less * even[-1]
+        sure = torch.where(sure > less * AUDIBLE * odd[-1], sure, -1.0)
+        total = sure + unsure.clamp_min(0)
+        shares.append(torch.where(sure > 0, (sure - unsure.clamp_min(0)) / total.clamp_min(1e-30), -1.0))
+    return shares[0], shares[1]
 
 
 def _blur_matrix(size: int, sigma: float, example: Tensor) -> Tensor:

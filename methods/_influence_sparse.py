@@ -30,6 +30,29 @@ class Sparse:
         zero = y.new_zeros(y.shape[1], 1)
         return cls(torch.full_like(zero, -1, dtype=torch.long), zero, zero)
 
+    def plus(self, other: Sparse) -> Sparse:
+        """Return the sum with a correction; where both have an entry its variance is the correction's."""
+        own = torch.where(self.index >= 0, self.index, torch.iinfo(torch.long).max)
+        new = torch.where(other.index >= 0, other.index, torch.iinfo(torch.long).max)
+        index, order = torch.cat([new, own], 1).sort(dim=1, stable=True)  # the correction's first of equal ones
+        value = torch.cat([other.value, self.value], 1).gather(1, order)
+        variance = torch.cat([other.variance, self.variance], 1).gather(1, order)
+        again = torch.zeros_like(index, dtype=torch.bool)
+        again[:, 1:] = index[:, 1:] == index[:, :-1]
+        value[:, :-1] += value[:, 1:] * again[:, 1:]
+        nothing = again | (index == torch.iinfo(torch.long).max)
+        index, value, variance = (
+            index.masked_fill(nothing, -1),
+            value.masked_fill(nothing, 0),
+            variance.masked_fill(nothing, 0),
+        )
+        first = (index < 0).int().argsort(dim=1, stable=True)[:, : max(1, int((index >= 0).sum(1).max()))]
+        return Sparse(*(part.gather(1, first) for part in (index, value, variance)))
+
+    def doubted(self, share: float) -> Sparse:
+        """Return the same entries after J may have changed by this share of its energy."""
+        return Sparse(self.index, self.value, self.variance + share * self.value.square())
+
     def times(self, v: Tensor) -> Tensor:
         """Return S v for v (dim,) or (n, dim): (pixels,) or (n, pixels)."""
         if v.ndim == 1:
@@ -192,18 +215,20 @@ def sparse_fit(
     most: int,
     limit: float,
     search: bool,
+    floor: Tensor,
     passes: int = 2,
 ) -> Sparse:
     """Return S with y ≈ x Sᵀ + shared factors, for x (n, dim) and y (n, pixels).
 
-    `known` (pixels, k), padded with −1, is remembered support; new columns are looked for only if `search`.
+    `known` (pixels, k), padded with −1, is remembered support; new columns are looked for only if `search`. Pixels
+    whose energy does not exceed `floor` (pixels,) are explained.
     """
     factors = shared_factors(y, limit)
     x, y = x - factors @ (factors.T @ x), y - factors @ (factors.T @ y)
     n, freedom = len(x), max(1.0, samples - factors.shape[1])
     most = max(1, min(most, int(freedom) // 3))
     energy = y.square().sum(0)
-    rows = (energy > 1e-10 * energy.max()).nonzero()[:, 0]
+    rows = ((energy > 1e-10 * energy.max()) & (energy > floor)).nonzero()[:, 0]
     result = Sparse.none(y)
     residual = y
     for _ in range(passes if search else 1):
