@@ -20,15 +20,15 @@ if not workflow.configfiles:
 include: "workflow/rules/common.smk"
 
 
-report: "workflow/report/workflow.rst"
-
-
 wildcard_constraints:
     task=alternatives(SUITE.tasks),
     method=alternatives(dict.fromkeys(method for _, method in CELLS)),
     family=alternatives(SUITE.config.get("families", {})),
     learner=alternatives(SUITE.config.get("learners", {})),
     model=alternatives(SUITE.sampling),
+    law=alternatives(SUITE.diffusion),
+    measured=alternatives(SUITE.posterior),
+    scene=alternatives(SUITE.rays),
     figure=alternatives(SUITE.figures),
 
 
@@ -46,6 +46,7 @@ rule all:
 
 include: "workflow/rules/runs.smk"
 include: "workflow/rules/learners.smk"
+include: "workflow/rules/diffusion.smk"
 include: "workflow/rules/tuning.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"

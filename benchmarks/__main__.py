@@ -1,6 +1,6 @@
 """`python -m benchmarks COMMAND`: what a user asks of the whole benchmark, outside the pipeline.
 
-A command is a module of `workflow` with a `main(arguments)`: `estimate`.
+A command is a module of `workflow` with a `main(arguments)`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from benchmarks.harness.cell import entry
 from benchmarks.harness.errors import unknown
 
-COMMANDS = ("estimate",)
+COMMANDS = ("compare", "estimate", "merge", "publish")
 
 
 def main() -> None:

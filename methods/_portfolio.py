@@ -24,16 +24,24 @@ class Portfolio(Replay):
 
     def start_portfolio(self, build: Callable[..., Any], sigma: float, batch: int) -> None:
         """Build the optimizer (a class of Nevergrad's or one of its configured ones) for the budget of the space."""
+        space = self.parametrization(sigma)
+        space.random_state = np.random.RandomState(self.seed % 2**32)
+        self.batch = min(batch, self.space.max_batch)
+        self.optimizer = build(space, budget=self.space.budget, num_workers=self.batch)
+
+    def parametrization(self, sigma: float) -> Any:
+        """Return Nevergrad's description of the space, mutated with step size σ; here: one array, z itself."""
         import nevergrad
 
-        array = nevergrad.p.Array(init=self.start()).set_mutation(sigma=sigma)
-        array.random_state = np.random.RandomState(self.seed % 2**32)
-        self.batch = min(batch, self.space.max_batch)
-        self.optimizer = build(array, budget=self.space.budget, num_workers=self.batch)
+        return nevergrad.p.Array(init=self.start()).set_mutation(sigma=sigma)
+
+    def place(self, value: Any) -> np.ndarray:
+        """Return z (dim,) of what Nevergrad proposes in its own description."""
+        return value
 
     def propose(self) -> np.ndarray:
         self.candidates = [self.optimizer.ask() for _ in range(self.batch)]
-        return np.stack([candidate.value for candidate in self.candidates])
+        return np.stack([self.place(candidate.value) for candidate in self.candidates])
 
     def learn(self, losses: list[float]) -> None:
         for candidate, loss in zip(self.candidates, losses, strict=True):
@@ -44,6 +52,6 @@ class Portfolio(Replay):
             return None
         generator = self.optimizer.parametrization.random_state
         state = generator.get_state()
-        best = self.optimizer.recommend().value
+        best = self.place(self.optimizer.recommend().value)
         generator.set_state(state)
         return best

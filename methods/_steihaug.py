@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -15,24 +16,36 @@ def steihaug(gradient: Tensor, product: Callable[[Tensor], Tensor], radius: floa
 
     Source: Steihaug 1983; Nocedal & Wright 2006, algorithm 7.2. Stops at negative curvature and at the boundary.
     """
-    step = torch.zeros_like(gradient)
+    return steihaug_path(gradient, product, (radius,), steps)[0]
+
+
+def steihaug_path(
+    gradient: Tensor, product: Callable[[Tensor], Tensor], radii: Sequence[float], steps: int = CG_STEPS
+) -> list[Tensor]:
+    """Return `steihaug`'s p (dim,) for every one of several radii, the least first, for the products of the last.
+
+    The iterates do not depend on the radius, and they grow: each radius ends where they leave it.
+    """
+    step, found = torch.zeros_like(gradient), []
     residual, direction = gradient, -gradient
     square = residual @ residual
     tolerance = RESIDUAL**2 * square
     for _ in range(min(len(gradient), steps)):
-        if not square > 0:
+        if not square > 0 or len(found) == len(radii):
             break
         image = product(direction)
         curvature = direction @ image
         longer = step + square / curvature * direction
-        if not curvature > 0 or not longer.norm() < radius:
-            return step + _to_boundary(step, direction, radius) * direction
+        length = longer.norm() if curvature > 0 else math.inf
+        for radius in radii[len(found) :]:
+            if not length < radius:
+                found.append(step + _to_boundary(step, direction, radius) * direction)
         step, residual = longer, residual + square / curvature * image
         before, square = square, residual @ residual
         if square <= tolerance:
             break
         direction = square / before * direction - residual
-    return step
+    return [*found, *[step] * (len(radii) - len(found))]
 
 
 def _to_boundary(step: Tensor, direction: Tensor, radius: float) -> Tensor:

@@ -14,6 +14,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from methods._discrete import Discrete
+from methods._look import Kind, Look, Looks
 from methods._work import Work
 
 Needs = Literal["value", "gradient", "picture"]
@@ -38,6 +40,7 @@ class Space:
     gradients: tuple[str, ...] = ()  # names of the task's gradients, its own choice first; empty: it has none
     has_picture: bool = False
     grad_cost: float = 0.0  # evaluations charged for one gradient besides its own, for schedules
+    discrete: tuple[Discrete, ...] = ()  # what the task decodes to one of several values: for methods made for it
 
     @property
     def device(self) -> torch.device:
@@ -60,7 +63,9 @@ class Evaluation:
 
     loss: Tensor  # (n,)
     gradient: Tensor | None = None  # (n, dim), for methods that need "gradient"
-    picture: Tensor | None = None  # (n, *picture), for methods that need "picture"
+    # (n, *picture), for methods that need "picture". They may assume that neighbours in it are close in the scene, but
+    # nothing about the order of parameters.
+    picture: Tensor | None = None
     criterion: Callable[[Tensor], Tensor] | None = None  # (m, *picture) → (m,), differentiable, free of charge
 
 
@@ -76,7 +81,10 @@ class Method(ABC):
     """
 
     needs: ClassVar[Needs] = "value"
-    oracle: ClassVar[bool] = False  # reads the task's true gradient: a bound, not a rival
+    kind: ClassVar[Kind] = "other"  # by which claims judge it, and whether it is a rival at all
+    deterministic: ClassVar[bool] = False  # equal starts give equal runs
+    look: ClassVar[Look | None] = None  # in figures; None: its file's name, and a colour that nobody else has
+    looks: ClassVar[Looks] = {}  # of its variants
     grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {}  # parameter → values; their product has at most GRID_CELLS cells
 
     per_coordinate: ClassVar[Work] = Work(launches=20, numbers=10, kept=10)  # numbers per coordinate: see `work`
@@ -184,6 +192,8 @@ class Descent(Method):
     * The rate falls linearly to zero over the budget (`schedule: linear`): a rate that suits a short run then suits a
       longer one as well, and a noisy gradient is averaged towards the end.
     """
+
+    kind = "gradient estimator"
 
     theta: Tensor  # (dim,)
     optimizer: torch.optim.Optimizer

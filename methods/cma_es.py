@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from methods._look import Look
 from methods._ranges import Count, Positive, Ranked
 from methods._replay import Replay
 from methods._work import Work
@@ -24,6 +25,13 @@ class CmaEs(Replay):
     run. The box is left to the runner's projection. The incumbent is the mean.
     """
 
+    look = Look("CMA-ES (full)", "#00b08b", "^")
+    looks = {
+        ("variant", "separable"): Look("CMA-ES (separable)", "#66c2a4", "D"),
+        ("variant", "vkd"): Look("CMA-ES (VkD)", "#7fbc41", "v"),
+        ("variant", "vd"): Look("CMA-ES (VD)", "#4d6b21", "P"),
+    }
+    kind = "distribution"
     library = "cma"
     grid = {"sigma": (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)}
 

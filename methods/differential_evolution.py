@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from methods._look import Look
 from methods._portfolio import Portfolio
 from methods._ranges import Count, Positive
 
@@ -11,6 +12,9 @@ class DifferentialEvolution(Portfolio):
 
     Source: Storn & Price 1997; library: Nevergrad.
     """
+
+    look = Look("Differential evolution", "#c8b400", "^")
+    kind = "population"
 
     def setup(self, sigma: Positive = 1.0, batch: Count = 15) -> None:
         """Spread the first population with standard deviation `sigma`; half a population is in flight at once."""

@@ -10,6 +10,7 @@ import torch
 from annotated_types import Interval
 from torch import Tensor
 
+from methods._look import Look
 from methods._ranges import Count, Positive
 from methods._work import Work
 from methods.base import Descent, Evaluation, Schedule, Space
@@ -33,6 +34,7 @@ class DirectionalSmoothing(Descent):
     (along an axis r = σ); M = 5; Adam; σ is not redrawn at random.
     """
 
+    look = Look("Directional smoothing", "#3a86c8", "d")
     grid = {"lr": (0.02, 0.06, 0.2), "sigma": (0.1, 0.3, 1.0, 3.0)}
     per_coordinate = Work(launches=3, numbers=8, kept=20)
 

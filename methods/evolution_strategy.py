@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from methods._look import Look
 from methods._ranges import Count, Positive
 from methods._work import Work
 from methods.base import Descent, Evaluation, Schedule
@@ -18,6 +19,10 @@ class EvolutionStrategy(Descent):
     Source: Salimans et al. 2017 (antithetic pairs); the one-sided variant subtracts the mean of the other samples.
     """
 
+    look = Look("Evolution strategy", "#00733c", "o")
+    looks = {
+        ("sampling", "one_sided"): Look("ES (one-sided)", "#41ab5d", "s"),
+    }
     grid = {"lr": (0.02, 0.06, 0.2), "sigma": (0.1, 0.3, 1.0, 3.0)}
     per_coordinate = Work(launches=2, numbers=4, kept=4)
 

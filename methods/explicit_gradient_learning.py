@@ -10,6 +10,7 @@ from annotated_types import Interval
 from torch import Tensor, nn
 from torch.nn.functional import gelu, linear
 
+from methods._look import Look
 from methods._memory import GIB
 from methods._ranges import Count, Positive, Ranked
 from methods._work import Work
@@ -40,6 +41,7 @@ class ExplicitGradientLearning(Descent):
     buffer and rates. Its optimistic and second-order successors (2025) are not included.
     """
 
+    look = Look("Explicit gradient learning", "#8c6bb1", "p")
     grid = {"lr": (0.02, 0.06, 0.2), "sigma": (0.1, 0.3, 1.0, 3.0)}
     per_coordinate = Work(launches=60, numbers=650, kept=1000)
 

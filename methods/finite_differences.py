@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from methods._look import Look
 from methods._ranges import Count, Positive
 from methods._work import Work
 from methods.base import Descent, Evaluation, Schedule
@@ -22,6 +23,8 @@ class FiniteDifferences(Descent):
     Source: Kiefer & Wolfowitz 1952; random blocks as in randomized coordinate descent (Nesterov 2012).
     """
 
+    look = Look("Finite differences", "#08306b", "s")
+    deterministic = True
     grid = {"lr": (0.02, 0.06, 0.2), "step": (0.1, 0.3, 1.0, 3.0)}
     per_coordinate = Work(launches=4, numbers=1, kept=4)
 

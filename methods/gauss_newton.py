@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from methods._annealing import annealed
+from methods._look import Look
 from methods._ranges import Count, Decay, NonNegative, Positive, Share
 from methods._work import Work
 from methods.base import Evaluation, Method, Space
@@ -48,6 +49,8 @@ class GaussNewton(Method):
     (jackknife) takes θ back, for a shorter step from the system stored there.
     """
 
+    look = Look("Gauss–Newton (ours)", "#c1121f", "*")
+    kind = "second order"
     needs = "picture"
     per_coordinate = Work(launches=60, numbers=40, kept=100)
     grid = {"reach": (0.1, 0.3, 1.0), "sigma": (0.1, 0.3, 1.0, 3.0)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from methods._look import Look
 from methods._ranges import Count, Positive
 from methods._trials import MOST, Trials
 from methods._work import Work
@@ -17,6 +18,9 @@ class GaussianProcess(Trials):
     per coordinate); its logarithm after Ament et al. 2023. Library: Optuna. Solving for n trials takes n³ operations,
     several times per trial.
     """
+
+    look = Look("Gaussian process", "#d2b48c", "h")
+    kind = "model"
 
     @classmethod
     def unsupported(cls, space: Space, **params: Any) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from methods._look import Look
 from methods._population import Population
 from methods._ranges import Positive, Ranked
 
@@ -14,6 +15,9 @@ class GeneticAlgorithm(Population):
     Source: Holland 1975; real-coded after Deb & Agrawal 1995. Library: pymoo, with its defaults. Its operators work in
     a box: the task's own, or start ± 10 σ where there is none. The incumbent is the best member.
     """
+
+    look = Look("Genetic algorithm", "#54278f", "s")
+    kind = "population"
 
     def setup(self, sigma: Positive = 1.0, population: Ranked = 30) -> None:
         """Spread the first population around the start with standard deviation `sigma`."""

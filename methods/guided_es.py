@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from methods._look import Look
 from methods._ranges import Count, Positive, Share
 from methods._work import Work
 from methods.base import Descent, Evaluation, Schedule
@@ -27,6 +28,7 @@ class GuidedEs(Descent):
     plateau, where an estimate of zero spans nothing, are isotropic; k = 4.
     """
 
+    look = Look("Guided ES", "#0b5d1e", "h")
     grid = {"lr": (0.02, 0.06, 0.2), "sigma": (0.1, 0.3, 1.0, 3.0)}
     per_coordinate = Work(launches=6, numbers=6, kept=10)
 

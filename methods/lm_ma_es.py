@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from methods._look import Look
 from methods._ranges import Positive, Ranked
 from methods._work import Work
 from methods.base import Evaluation, Method, Space
@@ -21,6 +22,8 @@ class LmMaEs(Method):
     the mean.
     """
 
+    look = Look("LM-MA-ES", "#9ccb86", "p")
+    kind = "distribution"
     grid = {"sigma": (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)}
     per_coordinate = Work(launches=10, numbers=25, kept=30)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from methods._look import Look
 from methods._population import Population
 from methods._ranges import Positive
 from methods._work import Work
@@ -24,6 +25,9 @@ class NelderMead(Population):
     y = (z − start)/σ + 20, so that the simplex starts with edges σ and without a box. The incumbent is the best corner.
     """
 
+    look = Look("Nelder–Mead", "#3f007d", "v")
+    kind = "simplex"
+    deterministic = True
     per_coordinate = Work(launches=150, numbers=0, host=100, kept=300)
 
     @classmethod

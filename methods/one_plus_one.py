@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from methods._look import Look
 from methods._portfolio import Portfolio
 from methods._ranges import Count, Positive
 from methods._work import Work
@@ -13,6 +14,8 @@ class OnePlusOne(Portfolio):
     Source: Rechenberg 1973, Schumer & Steiglitz 1968; library: Nevergrad. Serial by nature: one candidate at a time.
     """
 
+    look = Look("(1+1)-ES", "#b8860b", "s")
+    kind = "single point"
     per_coordinate = Work(launches=130, numbers=0, host=30, kept=10)
 
     def setup(self, sigma: Positive = 1.0, batch: Count = 1) -> None:

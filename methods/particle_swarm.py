@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from methods._look import Look
 from methods._portfolio import Portfolio
 from methods._ranges import Count, Positive
 
@@ -12,6 +13,9 @@ class ParticleSwarm(Portfolio):
     Source: Kennedy & Eberhart 1995, constants of the Standard PSO 2011 (Zambrano-Bigiarini et al. 2013); library:
     Nevergrad.
     """
+
+    look = Look("Particle swarm", "#b07cd6", "P")
+    kind = "population"
 
     def setup(self, sigma: Positive = 1.0, batch: Count = 20) -> None:
         """Spread the first swarm with standard deviation `sigma`; half a swarm is in flight at once."""

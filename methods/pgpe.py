@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from methods._foreign import missing
+from methods._look import Look
 from methods._ranges import Count, Positive
 from methods._work import Work
 from methods.base import Evaluation, Method, Schedule, Space, scheduled
@@ -22,6 +23,8 @@ class Pgpe(Method):
     and rate of the mean fall together over the budget, as the rates of the other descents do.
     """
 
+    look = Look("PGPE", "#014f45", ">")
+    kind = "gradient estimator"
     grid = {"sigma": (0.1, 0.3, 1.0, 3.0), "speed": (1 / 15, 1 / 5)}
     per_coordinate = Work(launches=10, numbers=8, kept=8)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from methods._annealing import annealed
+from methods._look import Look
 from methods._ranges import Count, Positive, Share
 from methods._work import Work
 from methods.base import Descent, Evaluation, Schedule, Space
@@ -47,6 +48,11 @@ class Prdpt(Descent):
     infinite variance for d = 1), and there `released` and `exact` coincide.
     """
 
+    look = Look("PRDPT (released)", "#cc1177", "D", emphasis=2)
+    looks = {
+        ("estimator", "exact"): Look("PRDPT (exact)", "#7a0148", "v", emphasis=2),
+        ("objective", "picture"): Look("PRDPT (picture)", "#f06bb2", "P", emphasis=2),
+    }
     grid = {"lr": (0.02, 0.06, 0.2), "sigma": (0.1, 0.3, 1.0, 3.0)}
     per_coordinate = Work(launches=15, numbers=4, kept=4)
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from methods._annealing import annealed
+from methods._look import Look
 from methods._ranges import Count, Positive, Share
 from methods._work import Work
 from methods.base import Descent, Evaluation, Schedule, Space
@@ -22,8 +23,12 @@ class PrdptDiff(Descent):
     Ours: the gradients averaged are those of the loss, ∂L(θ + u), as in prdpt's objective `loss`.
     """
 
+    look = Look("PRDPT's κ∂P", "#9c3fd0", "s")
+    looks = {
+        ("source", "prb_projective"): Look("PRDPT's κ∂P (projective)", "#5f2196", "D"),
+    }
+    kind = "oracle"
     needs = "gradient"
-    oracle = True  # like adam, it is given the task's own gradient, which no black-box rival gets
     grid = {"lr": (0.02, 0.06, 0.2), "sigma": (0.1, 0.3, 1.0, 3.0)}
     per_coordinate = Work(launches=15, numbers=4, kept=4)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from methods._look import Look
 from methods._ranges import Count, Positive
 from methods._work import Work
 from methods.base import Evaluation, Method
@@ -16,6 +17,8 @@ class RandomSearch(Method):
     Source: Rastrigin (1963), in its memoryless form. The incumbent is the best sample.
     """
 
+    look = Look("Random search", "#8a8a8a", "x", emphasis=1)
+    kind = "control"
     grid = {"sigma": (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)}
     per_coordinate = Work(launches=1, numbers=4, kept=1)
 

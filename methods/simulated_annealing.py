@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from methods._look import Look
 from methods._ranges import Count, Positive
 from methods._work import Work
 from methods.base import Evaluation, Method
@@ -23,6 +24,8 @@ class SimulatedAnnealing(Method):
     is the state of the best chain.
     """
 
+    look = Look("Simulated annealing", "#8073c4", "^")
+    kind = "single point"
     grid = {"sigma": (0.1, 1.0, 10.0), "temperature": (0.03, 0.3)}
     per_coordinate = Work(launches=10, numbers=3, kept=3)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from methods._annealing import annealed
+from methods._look import Look
 from methods._ranges import Count, Positive, Share
 from methods._steihaug import steihaug
 from methods.base import Evaluation, Method, Space
@@ -40,6 +41,8 @@ class SmoothedNewton(Method):
     curvature; the baseline b; all default settings.
     """
 
+    look = Look("Smoothed Newton", "#2a3fb0", "d")
+    kind = "second order"
     grid = {"radius": (0.1, 0.3, 1.0), "sigma": (0.1, 0.3, 1.0, 3.0)}
 
     @classmethod

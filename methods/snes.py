@@ -6,6 +6,7 @@ import math
 
 import torch
 
+from methods._look import Look
 from methods._natural_gradient import NaturalGradient
 from methods._ranges import Positive, Ranked
 
@@ -15,6 +16,9 @@ class Snes(NaturalGradient):
 
     Source: Schaul, Glasmachers & Schmidhuber 2011. Library: EvoTorch.
     """
+
+    look = Look("SNES", "#a6d96a", "X")
+    kind = "gradient estimator"
 
     def setup(self, sigma: Positive = 1.0, population: Ranked | None = None) -> None:
         """Start with standard deviation `sigma`; `population` None is 4 + ⌊3 ln dim⌋."""

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from methods._look import Look
 from methods._ranges import Count, Positive
 from methods._work import Work
 from methods.base import Descent, Evaluation, Schedule
@@ -26,6 +27,10 @@ class Spsa(Descent):
     approximation*.
     """
 
+    look = Look("SPSA", "#1f78c8", "o")
+    looks = {
+        ("optimizer", "adam"): Look("SPSA + Adam", "#56b4e9", "^"),
+    }
     grid = {"lr": (0.02, 0.06, 0.2), "step": (0.1, 0.3, 1.0, 3.0)}
     per_coordinate = Work(launches=12, numbers=4, kept=4)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from methods._look import Look
 from methods._ranges import Count, Positive
 from methods._trials import Trials
 from methods._work import Work
@@ -16,6 +17,9 @@ class TreeParzen(Trials):
     Source: Bergstra et al. 2011, *Algorithms for hyper-parameter optimization*; joint densities of all coordinates
     (`multivariate`) after Falkner, Klein & Hutter 2018. Library: Optuna.
     """
+
+    look = Look("Tree-structured Parzen", "#9a3412", "p")
+    kind = "model"
 
     @classmethod
     def work(cls, space: Space, most: int = 1000, **_params: Any) -> Work:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from methods._look import Look
 from methods._portfolio import Portfolio
 from methods._ranges import Count, Positive
 
@@ -11,6 +12,9 @@ class TwoPointsDe(Portfolio):
 
     Source: Storn & Price 1997, two-point crossover after Holland 1975; library: Nevergrad.
     """
+
+    look = Look("Two-points DE", "#7d6608", "D")
+    kind = "population"
 
     def setup(self, sigma: Positive = 1.0, batch: Count = 15) -> None:
         """Spread the first population with standard deviation `sigma`; half a population is in flight at once."""

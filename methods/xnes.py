@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from methods._look import Look
 from methods._natural_gradient import NaturalGradient
 from methods._ranges import Positive, Ranked
 from methods._work import Work
@@ -21,6 +22,9 @@ class Xnes(NaturalGradient):
     Source: Glasmachers et al. 2010. Library: EvoTorch. Needs O(population · dim²) memory and O(dim³) time per step:
     its scalable sibling is SNES.
     """
+
+    look = Look("xNES", "#35756f", "<")
+    kind = "gradient estimator"
 
     @classmethod
     def unsupported(cls, space: Space, **params: Any) -> str | None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from methods._fits import fit_for
+from methods._look import Look
 from methods._memory import GIB, free_gib
 from methods._ranges import Count, Octaves, Positive
 from methods._surrogates import Kind, build, layout, parameter_count
@@ -34,6 +35,11 @@ class Zerograds(Descent):
     well, so the grid varies the published ones. `config/long.yaml` has the published settings of every task.
     """
 
+    look = Look("ZeroGrads", "#d55e00", "o", emphasis=2)
+    looks = {
+        ("surrogate", "quadratic"): Look("ZeroGrads (quadratic)", "#8c2d04", "s"),
+        ("surrogate", "linear"): Look("ZeroGrads (linear)", "#ff9a5c", "^"),
+    }
     grid = {"lr": (0.01, 0.1), "sigma": (0.3, 1.0), "batch": (4, 10, 20)}
 
     @classmethod

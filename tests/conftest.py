@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from functools import cache
 
 import pytest
@@ -21,11 +22,13 @@ def pytest_xdist_auto_num_workers(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Contract tests run on every task: those of rendered scenes need Mitsuba."""
+    """Contract tests run on every task: those of rendered scenes need Mitsuba or Blender."""
     for item in items:
         values = item.callspec.params.values() if hasattr(item, "callspec") else ()
         if any(isinstance(value, str) and value.startswith("rendering.") for value in values):
             item.add_marker(pytest.mark.llvm)
+        if any(isinstance(value, str) and value.startswith("blender.") for value in values):
+            item.add_marker(pytest.mark.blender)
 
 
 @cache
@@ -40,9 +43,32 @@ def without_mitsuba() -> str:
     return ""
 
 
+@cache
+def without_blender() -> str:
+    """Return why Blender cannot be loaded here, or nothing."""
+    from benchmarks.blender._environment import MEND, installed, missing_libraries, way_out
+
+    if not installed():
+        return f"Blender is not installed: {MEND}"
+    lacking = missing_libraries()
+    return f"Blender needs {', '.join(lacking)}: {way_out(lacking)}" if lacking else ""
+
+
 def pytest_runtest_setup(item):
+    if item.get_closest_marker("blender") and without_blender():
+        pytest.skip(without_blender())
     if item.get_closest_marker("llvm") and without_mitsuba():
         pytest.skip(without_mitsuba())
+    if without_program(item):
+        pytest.skip(without_program(item))
+
+
+def without_program(item):
+    """Return why a contract test cannot run the program of `programs.command`, or nothing."""
+    values = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    if "programs.command" not in values or shutil.which("rsvg-convert"):
+        return ""
+    return "needs rsvg-convert: apt-get install -y librsvg2-bin"
 
 
 @pytest.fixture

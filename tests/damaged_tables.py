@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 import scenes_by_hand
 import test_figures_appearance as learned
+from labels_by_hand import every_label, write_labels
 from tables_by_hand import make_curve, make_run, make_tasks
 
 from benchmarks.harness.kept import write_pictures
+from workflow.tables.influence import make_influence
 from workflow.tables.learners import make_quality_at
 from workflow.tables.pictures import read_pictures
 from workflow.tables.reproduction import make_reproduction
@@ -18,6 +20,7 @@ from workflow.tables.scores import make_scores
 from workflow.tables.targets import make_hits, make_targets
 
 COMMITTED = Path(__file__).resolve().parent.parent / "results"
+RAYS = ("rays.csv", "rays_maps.parquet", "rays_descents.csv")
 REASON = "libatomic.so.1 is missing: apt-get install libatomic1 libllvm19"
 BOWLS = {"bowl_4": 4, "bowl_60": 60, "square": 2}
 ON_BOWLS = {  # label → algorithm, final loss
@@ -31,7 +34,7 @@ ON_BOWLS = {  # label → algorithm, final loss
     "zerograds_linear": ("zerograds", 0.02),
     "cma_es": ("cma_es", 1e-3),
 }
-ORACLES = {"adam", "prdpt_diff"}  # algorithms
+ORACLES = set(every_label().query("kind == 'oracle'").label)
 GRADIENTS = ("gradient_norm", "gradient_norm_variance", "gradient_cosine")
 PICTURED = ("cup", "sphere_apart", "sphere_overlap")
 COSTS = (1, 10, 100, 1000)
@@ -59,9 +62,15 @@ def make_whole(folder):
     pictures = {key: item for key, item in pictures.items() if key.split("/")[0] in PICTURED}
     pictures |= {f"square/{name}": picture for name in ("start", "target", *ON_BOWLS)}
     write_pictures(folder / "pictures.npz", pictures)
+    ran = [f"square/prdpt/{at}" for at in (20, 1000)] + ["square/random_search/1000", "cup/cma_es/100"]
+    write_pictures(folder / "worlds.npz", dict.fromkeys(ran, picture))
     write_runs(folder, pd.concat(found).assign(status="ok", phase="", reason=""), pd.concat(runs), pd.concat(curves))
     for name in ("landscape.parquet", "surrogate.parquet"):
         shutil.copy(COMMITTED / "desk" / "tables" / name, folder / name)
+    make_influence((5, 60), 60, photons=32, pixels=16).to_parquet(folder / "influence.parquet", index=False)
+    for name in ("diffusion.csv", "diffusion_order.csv", "posterior.csv", *RAYS):
+        shutil.copy(COMMITTED / "future" / "tables" / name, folder / name)
+    write_labels(folder)
     sampling = pd.read_parquet(COMMITTED / "appearance" / "tables" / "sampling.parquet")
     members = sorted(sampling.member.unique())[:3]
     sampling[sampling.member.isin(members) & (sampling.n < 64)].to_parquet(folder / "sampling.parquet", index=False)

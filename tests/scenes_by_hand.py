@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+from labels_by_hand import write_labels
 from tables_by_hand import make_curve, make_run, make_tasks
 
 from workflow.tables.reproduction import make_reproduction
@@ -65,6 +66,7 @@ def make_folder(folder):
     make_reproduction(tasks, runs, curves).to_csv(folder / "reproduction.csv", index=False)
     make_landscapes().to_parquet(folder / "scene_landscape.parquet", index=False)
     picture = np.linspace(0, 255, 12 * 16 * 3).reshape(12, 16, 3).astype(np.uint8)
+    write_labels(folder)
     names = ["start", "target", *(label for label in METHODS if label != "nelder_mead")]
     np.savez(folder / "pictures.npz", **{f"{task}/{name}": picture for task in TASKS for name in names})
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from benchmarks.analytic.quadratic import Quadratic
-from benchmarks.harness.certificate import certify, check_gradients, directions, interval, slopes
+from benchmarks.harness.certificate import certify, check_gradients, directions, information, interval, slopes
+from benchmarks.harness.registry import task_class
 from benchmarks.raster.square import Square
 
 
@@ -67,7 +68,34 @@ def test_a_square_that_misses_its_target_is_a_plateau():
     problem = Square(case="apart")
     starts = [problem.start(seed) for seed in range(3)]
     found = certify(problem, starts, span(problem, starts[0]))
-    assert found == {"start_slope": 0.0, "start_slope_high": 0.0, "plateau": "plateau"}
+    assert found["start_slope"] == found["start_slope_high"] == 0.0
+    assert found["plateau"] == "plateau"
+    assert found["flat_share"] == 1.0
+
+
+def test_the_way_to_the_bottom_of_a_bowl_goes_down_and_every_step_changes_something():
+    problem = Quadratic(dim=3)
+    starts = [problem.start(seed) for seed in range(3)]
+    assert information(problem, starts, span(problem, starts[0])) == {"flat_share": 0.0, "towards_share": 1.0}
+
+
+def test_nobody_knows_the_way_where_nothing_good_is_known():
+    problem = task_class("caustics.height_field")(photons=32, pixels=16)
+    starts = [problem.start(0)]
+    assert information(problem, starts, 1.0)["towards_share"] is None
+
+
+def test_half_of_a_way_up_and_down_goes_down():
+    """Loss 1 at both ends' middles: up to the ridge in ten of twenty steps, down from there."""
+
+    class Ridge(Quadratic):
+        def loss(self, z, seed):
+            along = (z - self.begin).norm(dim=1) / (self.reference - self.begin).norm()
+            return 1 - (2 * along - 1).abs()
+
+    problem = Ridge(dim=2)
+    problem.begin = problem.start(0)
+    assert information(problem, [problem.begin], 1.0)["towards_share"] == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("dim", [2, 100])

@@ -17,7 +17,7 @@ from workflow.tables.evidence import Effect, Evidence
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def claims(finals, tasks=None, params=None, curves_of=None, **changes):
+def claims(finals, tasks=None, params=None, curves_of=None, kinds=None, **changes):
     """Return id → row of claims.csv for final losses; `params`: method → (algorithm, parameters)."""
     if tasks is None:
         tasks = make_tasks(*dict.fromkeys(task for task, _ in finals), **changes)
@@ -28,7 +28,7 @@ def claims(finals, tasks=None, params=None, curves_of=None, **changes):
     if curves_of:
         extra = [row for run in runs.to_dict("records") for row in curves_of(run)]
         curves = pd.concat([curves, pd.DataFrame(extra)], ignore_index=True)
-    return claims_of(Evidence(tasks, runs, curves)).set_index("id")
+    return claims_of(Evidence(tasks, runs, curves, kinds=kinds or {})).set_index("id")
 
 
 def test_without_rows_nothing_is_tested():
@@ -191,9 +191,12 @@ def test_desk_pairs_what_the_claim_of_the_rate_needs(algorithm):
 
 @pytest.mark.parametrize(("loss", "verdict"), [(0.9, "holds"), (0.01, "does not hold")])
 def test_search_in_many_dimensions(loss, verdict):
-    finals = {("a", "evolution_strategy"): [0.1] * 3, ("a", "cma_es_separable"): [loss] * 3}
-    found = claims(finals, params={"cma_es_separable": ("cma_es", {})}, dim=20_000)
-    assert found.loc["search_does_not_scale/cma_es_separable", "verdict"] == verdict
+    finals = {("a", method): [loss] * 3 for method in ("somebodys_search", "somebodys_slope")}
+    kinds = {"evolution_strategy": "gradient estimator", "somebodys_slope": "gradient estimator"}
+    kinds |= {"somebodys_search": "population"}
+    found = claims({("a", "evolution_strategy"): [0.1] * 3, **finals}, kinds=kinds, dim=20_000)
+    assert found.loc["search_does_not_scale/somebodys_search", "verdict"] == verdict
+    assert "search_does_not_scale/somebodys_slope" not in found.index  # judged by its kind
 
 
 def test_effect_on_one_task_does_not_speak_for_another():
@@ -202,3 +205,42 @@ def test_effect_on_one_task_does_not_speak_for_another():
     assert (effect.mean, effect.low, effect.high) == (0.0, -1.0, 1.0)
     assert effect.verdict(0.0) == "inconclusive"
     assert effect.by_task == {"a": 1.0, "b": -1.0}
+
+
+KINDS = {"influence": "second order", "cma_es": "distribution", "spsa": "gradient estimator", "adam": "oracle"}
+
+
+@pytest.mark.parametrize(
+    ("ours", "bar", "tenth"),
+    [
+        ([1e-4, 2e-4, 1e-4], "holds", "holds"),
+        ([0.04, 0.05, 0.03], "does not hold", "does not hold"),
+        ([1e-4, 2e-4, 0.5], "inconclusive", "inconclusive"),
+    ],
+)
+def test_influence_against_its_bars_and_the_best_that_reads_losses(ours, bar, tenth):
+    finals = {
+        ("digit", "influence"): ours,
+        ("digit", "cma_es"): [0.4, 0.3, 0.35],
+        ("digit", "spsa"): [0.2, 0.25, 0.2],
+        ("digit", "adam"): [1e-9, 1e-9, 1e-9],
+    }
+    found = claims(finals, problem="networks.digit_mlp", kinds=KINDS)
+    reached = found.loc["influence_reaches/digit_mlp/1000"]
+    assert reached["verdict"] == bar
+    assert f"{sum(gap <= 1e-3 for gap in ours)} of 3 replicates" in reached["measured"]
+    assert found.loc["influence/ten_times", "verdict"] == tenth
+    assert "digit: spsa" in found.loc["influence/ten_times", "measured"]
+    assert "influence/dense" not in found.index
+
+
+def test_influence_is_not_judged_where_it_did_not_run():
+    found = claims({("digit", "cma_es"): [0.4, 0.3, 0.35]}, problem="networks.digit_mlp", kinds=KINDS)
+    assert not found.index.str.startswith("influence_reaches").any()
+
+
+def test_influence_where_there_is_no_structure_is_held_to_the_best_rival():
+    finals = {("mixed", "influence"): [0.51, 0.5, 0.52], ("mixed", "spsa"): [0.5, 0.5, 0.5]}
+    assert claims(finals, problem="pixels.mixture", kinds=KINDS).loc["influence/dense", "verdict"] == "holds"
+    finals["mixed", "influence"] = [0.7, 0.7, 0.7]
+    assert claims(finals, problem="pixels.mixture", kinds=KINDS).loc["influence/dense", "verdict"] == "does not hold"

@@ -15,9 +15,13 @@ from benchmarks.harness.errors import UsageError
 from benchmarks.harness.parameters import check, defaults
 from benchmarks.harness.registry import (
     family_names,
+    guide_names,
+    law_names,
     learner_names,
+    measurement_names,
     method_class,
     method_names,
+    sampler_names,
     task_class,
     task_names,
 )
@@ -209,10 +213,17 @@ def test_names_are_those_of_the_registry():
     assert validate.method_names() == method_names()
     assert validate.family_names() == family_names()
     assert validate.learner_names() == learner_names()
+    assert validate.law_names() == law_names()
+    assert validate.sampler_names() == sampler_names()
+    assert validate.measurement_names() == measurement_names()
+    assert validate.guide_names() == guide_names()
 
 
 OF_SCENES = {"scenes", "landscape", "rendering", "reproduction"}  # figures that need rendered scenes
 OF_LEARNERS = {"inner_loop", "quality_time", "adaptation", "paradigms", "sampling"}
+OF_DIFFUSION = {"diffusion", "diffusion_order", "posterior", "rays"}
+OF_PICTURES = {"influence"}  # what a method that reads pictures learns
+OF_WORLDS = {"worlds"}  # what becomes of pictures that programs and simulators make
 
 
 def test_pictures_are_kept_of_the_tasks_that_figures_show():
@@ -234,24 +245,39 @@ class TestShipped:
     def test_is_sound(self, path):
         suite = load_suite(path)
         assert suite.name == path.stem
-        if any(task.problem.startswith("rendering.") for task in suite.tasks.values()):
+        if suite.reference:
+            assert suite.figures
+        elif suite.name.startswith("worlds"):
+            assert set(suite.figures) >= {"gallery", "ecdf", "overview"} | OF_WORLDS
+        elif any(task.problem.startswith("rendering.") for task in suite.tasks.values()):
             assert set(suite.figures) >= OF_SCENES
         elif suite.name == "long":
             assert set(suite.figures) == {"gallery", "gradient", "ecdf", "time", "overview"}
+        elif suite.name == "pictures":
+            assert set(suite.figures) == {"gallery", "ecdf", "time", "ablation", "overview"} | OF_PICTURES
         elif suite.tasks:
-            assert set(suite.figures) == set(figure_names()) - OF_SCENES - OF_LEARNERS
+            elsewhere = OF_SCENES | OF_LEARNERS | OF_DIFFUSION | OF_PICTURES | OF_WORLDS
+            assert set(suite.figures) == set(figure_names()) - elsewhere
         if suite.meta_cells:
             assert set(suite.figures) >= OF_LEARNERS
             assert {cell.family for cell in suite.meta_cells} == set(suite.config["families"])
             assert {cell.learner for cell in suite.meta_cells} == set(suite.config["learners"])
-        assert {task for task, _ in suite.pairs} == set(suite.tasks)
-        assert {method for _, method in suite.pairs} == set(suite.config.get("methods", {}))
-        assert json.loads(to_json([*suite.cells, *suite.meta_cells][0]))["suite"] == suite.name
+        if not suite.reference:
+            assert {task for task, _ in suite.pairs} == set(suite.tasks)
+            assert {method for _, method in suite.pairs} == set(suite.config.get("methods", {}))
+        if suite.diffusion:
+            assert set(suite.figures) >= OF_DIFFUSION
+        first = [*suite.cells, *suite.meta_cells, *suite.diffusion.values()][0]
+        assert json.loads(to_json(first))["suite"] == suite.name
 
     def test_random_search_is_everywhere(self, path):
-        met = defaultdict(set)
-        for task, method in load_suite(path).pairs:
-            met[task].add(method)
+        suite, met = load_suite(path), defaultdict(set)
+        stored = suite.reference.scores if suite.reference else {}
+        own = {label for label, _ in suite.pairs}
+        for label, method in [*suite.pairs, *stored]:
+            if label in own:
+                task = suite.tasks[label]
+                met[task.problem, str(task.params)].add(method)  # one at other evaluations is the same task
         assert all("random_search" in methods for methods in met.values())
 
     def test_same_tuning_effort(self, path):

@@ -61,9 +61,9 @@ def test_work_adds_up_and_what_is_kept_is_kept_once():
 
 
 def test_the_sizes_that_suites_promise(tmp_path):
-    """Desk: within 75 minutes on two cores. Paper: within 24 hours on a GPU, no task, size or family lost."""
+    """Desk: within 85 minutes on two cores. Paper: within 24 hours on a GPU, no task, size or family lost."""
     desk = estimates(DESK, MACHINES["cpu"])
-    assert sum(item.hours for item in desk) / 2 < 75 / 60
+    assert sum(item.hours for item in desk) / 2 < 85 / 60
     text = (ROOT / "config" / "paper.yaml").read_text(encoding="utf-8")
     assert "digits: mnist" in text
     (tmp_path / "paper.yaml").write_text(text.replace("digits: mnist", "digits: scikit-learn"))  # nothing downloaded

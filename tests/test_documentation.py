@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 
 from benchmarks.harness.sources import ROOT
@@ -34,6 +35,35 @@ def by_hand(project, *arguments):
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return dict(line.split(maxsplit=1) for line in done.stdout.splitlines() if len(line.split()) > 1)
+
+
+def test_a_file_of_ones_own_is_compared_as_the_page_says(tmp_path):
+    page = (ROOT / "docs" / "your_method.md").read_text()
+    (name, code), (command,) = (
+        re.findall(r"Save this as `(\S+)`:\n\n```python\n(.*?)```", page, re.S)[0],
+        re.findall(r"```sh\n(.*?)\n```", page),
+    )
+    assert len([line for line in command.splitlines() if line]) == 1
+    (tmp_path / name).write_text(code)
+    done = subprocess.run(
+        [sys.executable, *command.split()[1:], "--cores", "2"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert re.search(r"^> +\d+ +Mine ", done.stdout, re.M)
+    assert "Mine against" in done.stdout
+    folder = tmp_path / "results" / "compare_mine"
+    assert (folder / "report.html").is_file()
+    assert (folder / "figures" / "overview.png").is_file()
+    grid = pd.read_csv(folder / "tuning" / "grid.csv")
+    assert set(grid.method) == {"mine"}
+    assert len(grid[grid["round"] == 2]) == 3  # with everybody's effort
+    runs = pd.read_parquet(folder / "tables" / "runs.parquet")
+    assert runs[runs.method == "mine"].source.eq("fresh").all()
+    assert runs.method.nunique() > 20
 
 
 def test_both_kinds_are_shown():

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted(path for room in ("benchmarks", "methods", "workflow") for path in (ROOT / room).rglob("*.py"))
-PICTURES = {"Image.open", "gzip.open", "os.open"}  # binary unless asked otherwise
+BINARY = {"Image.open", "gzip.open", "os.open", "tarfile.open"}  # unless asked otherwise
 
 
 def in_binary(call: ast.Call) -> bool:
@@ -29,7 +29,7 @@ def without_encoding(text: str) -> list[str]:
         if (
             (name in ("read_text", "write_text") or opens or speaks)
             and "encoding" not in given
-            and ast.unparse(node.func) not in PICTURES
+            and ast.unparse(node.func) not in BINARY
         ):
             found.append(ast.unparse(node))
     return found

@@ -1,4 +1,4 @@
-"""The list of what did not run, its page and its summary; pages of which the tables are missing."""
+"""The list of what did not run, and its summary."""
 
 import shutil
 
@@ -8,8 +8,9 @@ import yaml
 from damaged_tables import REASON, lose, lose_learners, lose_tasks, make_whole
 
 from benchmarks.harness.kept import write_json
-from workflow.failures import causes, make_failures, make_page, summary
-from workflow.pages import pages
+from workflow.failures import causes, make_failures, summary
+from workflow.report.__main__ import failed
+from workflow.report.contents import Shelf
 from workflow.suite import load_suite
 
 FIGURES = ["time", "ecdf", "overview"]
@@ -66,7 +67,6 @@ def test_where_everything_ran_the_list_is_empty(suite, results):
     whole_list = whole_list[whole_list.kind != "cell"]
     assert whole_list.empty, whole_list
     assert summary(whole_list, results) == "Everything ran."
-    assert "ran to its end" in make_page(whole_list)
 
 
 @pytest.mark.parametrize("status", ["unsupported", "diverged", "timeout", "crashed"])
@@ -100,7 +100,8 @@ def test_tasks_learners_figures_and_what_has_no_row_are_listed(suite, results):
     assert said.startswith(f"{len(table)} of the suite's parts")
     assert "apt-get install" in said
     assert said.index("crashed") < said.index("unsupported")  # what is broken comes first
-    shown = make_page(table)
+    table.to_csv(results / "tables" / "failures.csv", index=False)
+    shown = failed(Shelf(results / "tables"))
     assert "bowl_4/prdpt" in shown
     assert "apt-get install libatomic1" in shown
 
@@ -127,14 +128,3 @@ def test_the_summary_is_short_and_groups_by_reason():
     assert len(said) <= 12
     assert "60 of the suite's parts" in said[0]
     assert said[-1] == "  and 13 other causes"
-
-
-def test_pages_are_made_whatever_is_missing(results, tmp_path):
-    wanted = ["methods", "scores", "gradients", "quality", "learners", "claims", "environment"]
-    for folder in (results / "tables", tmp_path / "nowhere"):
-        made = pages(folder, wanted)
-        assert list(made) == wanted
-        assert "summary.* is missing" in made["methods"]
-        assert all("<h1>" in content for content in made.values())
-    (results / "tables" / "summary.csv").write_bytes(b"")
-    assert "is damaged" in pages(results / "tables", wanted)["methods"]

@@ -79,7 +79,7 @@ FEW = [  # the rest is slow: a process each
 ALL = [(phase, fault) for phase in (*OF_TASK, *OF_METHOD) for fault in ENDINGS] + list(WRONG)
 LEFT = [case for case in ALL if case not in FEW]
 REST = [  # coprime to the number of faults, so that every fault and every phase is among those of the gate
-    pytest.param(*case, marks=pytest.mark.exhaustive if number % 3 else pytest.mark.slow)
+    pytest.param(*case, marks=pytest.mark.exhaustive if number % 7 else pytest.mark.slow)
     for number, case in enumerate(LEFT)
 ]
 

@@ -1,62 +1,23 @@
 """What the figures are made from: looks of the methods, statistics of a line, the tables of the losses."""
 
-import subprocess
-import sys
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
-from matplotlib.colors import to_rgb
+import torch
+from figure_checks import assert_every_panel_shows_something, assert_nothing_is_cut_off, words
 
+from benchmarks.networks.digit_mlp import DigitMlp
 from workflow.figures import _panels as panels
+from workflow.figures import figure
 from workflow.figures.ecdf import RATIOS, profiles
-from workflow.figures.style import KNOWN, look, main_methods
+from workflow.figures.style import use_style
+from workflow.figures.tables import Tables
+from workflow.tables.influence import make_influence, true_jacobian
 from workflow.tables.landscape import make_landscape, smooth
 from workflow.tables.surrogate import make_surrogate
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def test_colours_of_the_methods_are_their_own():
-    unlisted = ["prdpt_constant_sigma", "prdpt_one_sided", "zerograds_no_smoothing", "somebodys_own", "another"]
-    labels = [*KNOWN, *unlisted]
-    looks = [look(label) for label in labels]
-    assert len({item.name for item in looks}) == len(labels)
-    for (one, first), (two, second) in combinations(zip(labels, looks, strict=True), 2):
-        distance = np.abs(np.subtract(to_rgb(first.color), to_rgb(second.color))).max()
-        shape = (first.marker, first.linestyle) == (second.marker, second.linestyle)
-        assert distance > 0.03, (one, two)
-        assert distance > 0.1 or not shape, (one, two)
-
-
-def test_colours_do_not_depend_on_the_suite_or_the_process():
-    code = "from workflow.figures.style import look; print(look('somebodys_own'), look('prdpt_one_sided'))"
-    other = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert other.strip() == f"{look('somebodys_own')} {look('prdpt_one_sided')}"
-
-
-def test_variants_share_their_family_hue_and_name():
-    assert look("prdpt_one_sided").name == "PRDPT (one sided)"
-    assert look("zerograds_no_smoothing").name == "ZeroGrads (no smoothing)"
-    assert main_methods(["prdpt", "prdpt_exact", "spsa", "spsa_adam"]) == ["prdpt", "spsa", "spsa_adam"]
-    assert main_methods(["prdpt_exact", "spsa"]) == ["prdpt_exact", "spsa"]
-
-
-def test_every_method_of_the_suites_has_a_name_of_its_own():
-    for path in (ROOT / "config").glob("*.yaml"):
-        config = yaml.safe_load(path.read_text())
-        labels = [*config.get("methods", {}), *config.get("learners", {})]
-        assert len({look(label).name for label in labels}) == len(labels), path
-        assert all(label in KNOWN for label in main_methods(labels)), path
-
-
-def test_many_methods_stay_legible():
-    labels = [*main_methods(KNOWN), "somebodys_own"]
-    score = pd.Series(np.linspace(0, 1, len(labels)), index=labels)
-    strong = panels.emphasised(labels, score)
-    assert {"prdpt", "zerograds", "adam", "random_search", *labels[:6]} == set(strong)
 
 
 def test_median_and_interval_over_seeds():
@@ -117,3 +78,40 @@ def test_surrogate_is_what_zerograds_itself_predicts():
     curves = [table[(table.iteration == i) & (table.kind == "surrogate")].value.to_numpy() for i in (1, 20)]
     errors = [np.abs(np.interp(samples.x, truth.x, curve) - samples.value).mean() for curve in curves]
     assert errors[1] < errors[0]  # it has learnt
+
+
+def test_the_true_jacobian_is_the_limit_of_central_differences():
+    problem = DigitMlp(device="cpu")
+    z = problem.start(3)
+    step = torch.zeros_like(z)
+    step[[0, 9_000, 20_000, 35_151]] = 0.3  # of every layer
+    ahead, behind = (problem.observe(side[None], 0).flatten() for side in (z + step, z - step))
+    slope = true_jacobian(problem, z) @ step
+    assert (slope - (ahead - behind) / 2).norm() < 1e-3 * slope.norm()
+
+
+def test_influence_tells_what_it_learned_of_the_digit_and_the_caustic():
+    table = make_influence((5, 80), 60, photons=32, pixels=16)
+    parts = {kind: rows for kind, rows in table.groupby("kind")}
+    assert set(parts["picture"].evaluations) == {5, 80}
+    assert len(parts["target"]) == 28**2
+    counts = int(parts["true"].value.iloc[0]), int(parts["false"].value.iloc[0])
+    assert counts[0] > 10 * counts[1]
+    entry = parts["entry"]
+    assert np.median(np.abs(entry.value / entry.x - 1)) < 0.5
+    assert parts["gap"].value.iloc[0] == 1
+    assert (parts["r2"].value <= 1).all()
+
+
+def test_a_run_of_influence_that_learned_nothing_is_drawn(tmp_path):
+    table = make_influence((3, 5), 40, photons=16, pixels=16)
+    assert set(table[table.kind.isin(["true", "false"])].value) == {0}
+    table.to_parquet(tmp_path / "influence.parquet", index=False)
+    use_style()
+    drawn = figure("influence").draw(Tables(tmp_path), figure("influence").Options())
+    said = words(drawn)
+    assert "none learned" in said
+    assert "no entry stood out" in said
+    assert "losses alone" in said
+    assert_every_panel_shows_something(drawn)
+    assert_nothing_is_cut_off(drawn)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,11 +21,12 @@ from benchmarks.harness.cell import run_cell
 from benchmarks.harness.errors import UsageError
 from workflow.figures import _panels as panels
 from workflow.figures import figure, names
-from workflow.figures.__main__ import make
+from workflow.figures.__main__ import fit_titles, make
 from workflow.figures.style import look, use_style
 from workflow.figures.tables import GAP_FLOOR, Tables
 from workflow.suite import load_suite
 from workflow.tables.__main__ import make_tables
+from workflow.tables.influence import make_influence
 from workflow.tables.landscape import make_landscape
 from workflow.tables.surrogate import make_surrogate
 from workflow.tables.written import CHECKSUMS, write
@@ -34,10 +36,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 RENDERED = ["scenes", "landscape", "rendering", "reproduction"]  # of rendered scenes: test_figures_rendering.py
 LEARNED = ["inner_loop", "quality_time", "adaptation", "paradigms"]  # of learners: test_figures_appearance.py
+SAMPLED = ["diffusion", "diffusion_order"]  # of diffusion samplers: test_diffusion.py
+SAMPLED += ["worlds"]  # test_figure_worlds.py
+SAMPLED += ["posterior", "rays"]  # test_posterior.py, test_rays.py
 LEARNED += ["sampling"]  # test_meta_sampling.py
 GENERAL = [
     "plateau",
     "surrogate",
+    "influence",
     "gallery",
     "gradient",
     "scaling",
@@ -62,9 +68,9 @@ SUITE = {
     "methods": {
         **{label: {} for label in RIVALS[:-1]},
         "somebodys_own": {"algorithm": "evolution_strategy", "params": {"sigma": 2.0}},
-        "prdpt_picture": {"algorithm": "prdpt", "params": {"objective": "picture", "pairs": 2}},
-        "prdpt_constant_sigma": {"algorithm": "prdpt", "params": {"annealing": "constant"}},
-        "zerograds_linear": {"algorithm": "zerograds", "params": {"surrogate": "linear"}},
+        "prdpt_picture": {"algorithm": "prdpt", "params": {"objective": "picture", "pairs": 2}, "tuned_as": "prdpt"},
+        "prdpt_constant_sigma": {"algorithm": "prdpt", "params": {"annealing": "constant"}, "tuned_as": "prdpt"},
+        "zerograds_linear": {"algorithm": "zerograds", "params": {"surrogate": "linear"}, "tuned_as": "zerograds"},
     },
     "grid": [{"tasks": ["bowl_4", "bowl_60", "square_overlap"], "methods": [*RIVALS, *ABLATIONS]}],
     "untuned": {"tasks": ["bowl_4", "bowl_60"], "methods": RIVALS[:-1]},
@@ -97,6 +103,7 @@ def tables(tmp_path_factory):
     (folder / CHECKSUMS).unlink()  # tests change tables on purpose
     make_landscape(config).to_parquet(folder / "landscape.parquet", index=False)
     make_surrogate((1, 20)).to_parquet(folder / "surrogate.parquet", index=False)
+    make_influence((5, 50), 60, photons=32, pixels=16).to_parquet(folder / "influence.parquet", index=False)
     return folder
 
 
@@ -108,7 +115,7 @@ def drawn(tables):
 
 
 def test_all_figures_are_tested():
-    assert set(names()) == {*GENERAL, *RENDERED, *LEARNED}
+    assert set(names()) == {*GENERAL, *RENDERED, *LEARNED, *SAMPLED}
 
 
 @pytest.mark.parametrize("name", GENERAL)
@@ -204,6 +211,7 @@ def test_a_label_without_rows_is_named_with_the_nearest(tables, tmp_path):
 NEEDS = {
     "plateau": ("landscape.parquet", "sigma"),
     "surrogate": ("surrogate.parquet", "value"),
+    "influence": ("influence.parquet", "x"),
     "gallery": ("runs.parquet", "loss_final"),
     "gradient": ("curves.parquet", "metric"),
     "scaling": ("scores.csv", "overhead_ms"),
@@ -258,3 +266,16 @@ def test_the_gap_of_a_broken_run_is_the_worst(tables, tmp_path):
     assert np.isfinite(before).all()
     assert np.isinf(after).all()
     assert Tables(folder).final_gaps().gap.min() >= GAP_FLOOR
+
+
+def test_a_title_that_would_leave_the_page_is_made_smaller():
+    shown, (left, right) = plt.subplots(1, 2, figsize=(3.0, 2.0), layout="constrained")
+    left.set_title("short")
+    right.set_title("a title that is wider than its panel")
+    size = left.title.get_fontsize()
+    fit_titles(shown)
+    shown.draw_without_rendering()
+    assert right.title.get_window_extent().x1 <= shown.bbox.width
+    assert right.title.get_fontsize() > 0.3 * size
+    assert left.title.get_fontsize() == size
+    plt.close(shown)

@@ -24,6 +24,11 @@ METHODS = ["adam", "adam_prb", "cma_es", "prdpt", "prdpt_diff", "prdpt_exact", "
 LEARNERS = ["fomaml", "general", "learned_schedule", "maml", "overfit"]
 
 
+def rest(case):
+    """Return the case as one of those that the gate leaves out."""
+    return pytest.param(case, marks=pytest.mark.exhaustive)
+
+
 def of(method):
     return lambda runs: runs.method == method
 
@@ -78,8 +83,8 @@ class Noted(Tables):
     """Tables that note which of them a figure reads."""
 
     def __init__(self, folder):
-        super().__init__(folder)
         self.names = set()
+        super().__init__(folder)
 
     def _path(self, name):
         self.names.add(name)
@@ -151,7 +156,7 @@ def test_where_nothing_is_left_a_panel_says_why(whole, concerned, tmp_path, case
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", PRODUCT)
+@pytest.mark.parametrize("case", [case if n % 9 == 0 else rest(case) for n, case in enumerate(PRODUCT)])
 def test_any_method_or_learner_may_be_lost_in_any_way(whole, concerned, tmp_path, case):
     folder = altered(whole, tmp_path / "tables", PRODUCT[case])
     for name in concerned(folder):
@@ -160,7 +165,7 @@ def test_any_method_or_learner_may_be_lost_in_any_way(whole, concerned, tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", [name if n % 3 == 0 else rest(name) for n, name in enumerate(names())])
 def test_any_table_may_be_missing_or_empty(whole, concerned, tmp_path, name):
     for path in sorted(whole.iterdir()):
         for alter in (lambda at, n=path.name: (at / n).unlink(), lambda at, n=path.name: empty(at / n)):

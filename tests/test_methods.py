@@ -23,6 +23,7 @@ TASKS = {
     "quadratic_2": ("analytic.quadratic", {"dim": 2}),
     "quadratic_30": ("analytic.quadratic", {"dim": 30}),
     "square_2": ("raster.square", {}),
+    "mixed": ("analytic.mixed", {}),  # for methods that need something discrete; the others see the rest
 }
 TASKS = {label: task for label, task in TASKS.items() if task[0] in registry.task_names()}
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -42,10 +43,21 @@ def params_of(name, **given):
     return parameters.check(registry.method_class(name).setup, given, name)
 
 
+def made_for_discrete(name):
+    """Whether a method runs in no space without whole numbers and choices."""
+    return "is discrete" in why_not(name, "quadratic_30") or "is rounded" in why_not(name, "quadratic_30")
+
+
+def why_not(name, task):
+    return registry.method_class(name).unsupported(problem_of(task).space(3, EVALUATIONS), **params_of(name)) or ""
+
+
 def set_up(name, problem, budget=EVALUATIONS, seed=7):
     """Return the method on this task, or skip with the reason that the tables would show."""
     cls, params, space = registry.method_class(name), params_of(name), problem.space(3, budget)
     reason = cls.unsupported(space, **params)
+    if space.discrete and not made_for_discrete(name):
+        reason = "tests/test_discrete_space.py has it"
     if reason is None and cls.needs == "gradient" and problem.gradient == "none":
         reason = "the task has no gradient"
     if reason is None and cls.needs == "picture" and not problem.has_picture:
@@ -179,7 +191,8 @@ def in_unit(evaluation, factor):
 def test_unit_of_the_loss_does_not_matter(name, power):
     """A loss times 2^power takes the same path: no ε, tolerance or temperature is an absolute number."""
     needs_picture = registry.method_class(name).needs == "picture"
-    problem, paths = problem_of("square_2" if needs_picture else "quadratic_30"), []
+    plain = "mixed" if made_for_discrete(name) else "quadratic_30"
+    problem, paths = problem_of("square_2" if needs_picture else plain), []
     for factor in (1.0, 2.0**power):
         method = set_up(name, problem)
         for _ in range(8):
@@ -229,7 +242,7 @@ def test_grid_leaves_room_for_the_search_that_follows_it(name):
 def test_improves_over_the_start(name):
     problem, cls = problem_of("quadratic_2"), registry.method_class(name)
     if registry.method_class(name).unsupported(problem.space(0, 400), **params_of(name)):
-        problem = problem_of("quadratic_30")
+        problem = problem_of("mixed" if made_for_discrete(name) else "quadratic_30")
     if cls.needs == "picture":
         problem = problem_of("square_2")
     cells = [dict(zip(cls.grid, values, strict=True)) for values in itertools.product(*cls.grid.values())]

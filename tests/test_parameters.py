@@ -10,7 +10,16 @@ import pytest
 
 from benchmarks.harness.errors import UsageError
 from benchmarks.harness.parameters import check, complaint, listing, parameters
-from benchmarks.harness.registry import family_class, learner_class, method_class, task_class
+from benchmarks.harness.registry import (
+    family_class,
+    guide_class,
+    law_class,
+    learner_class,
+    measurement_class,
+    method_class,
+    sampler_class,
+    task_class,
+)
 from workflow import validate
 from workflow.figures import figure
 from workflow.figures import names as figure_names
@@ -21,7 +30,11 @@ ROOMS = {
     "benchmarks.": (validate.task_names(), task_class),
     "methods.": (validate.method_names(), method_class),
     "benchmarks.appearance.": (validate.family_names(), family_class),
+    "benchmarks.posterior.": (validate.measurement_names(), measurement_class),
+    "benchmarks.sampling.": (validate.law_names(), law_class),
+    "methods.diffusion.": (validate.sampler_names(), sampler_class),
     "methods.meta.": (validate.learner_names(), learner_class),
+    "methods.posterior.": (validate.guide_names(), guide_class),
 }
 OWNERS = [(room + name, find, name) for room, (names, find) in ROOMS.items() for name in names]
 VALUES = [0, -1, 2.0, math.nan, math.inf, -math.inf, 1e30, 10**400, "x", "1e-3", [], {}, [None], None, True]

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from cuda_double import on_the_device
+from test_diffusion import CONFIG as DIFFUSION
 from test_meta_learners import SMALL
 from test_meta_sampling import SPEC as SAMPLING
 from test_tasks import TINY
@@ -19,14 +20,17 @@ from benchmarks.harness import meta_speed, zerograds_speed
 from benchmarks.harness.adapt import MODELS, adapt_all
 from benchmarks.harness.calibrate import calibrate
 from benchmarks.harness.cell import RUNS, Cell, run_cell
+from benchmarks.harness.diffusion import Diffusion
 from benchmarks.harness.ending import ending_of
 from benchmarks.harness.kept import read_json
 from benchmarks.harness.meta_cell import MetaCell
+from benchmarks.harness.pieces import run_pieces
 from benchmarks.harness.sampling import MODELS as MODELS_OF_BRDFS
 from benchmarks.harness.sampling import TABLE, Sampling, run_sampling
 from benchmarks.harness.trained import load_trained
 from benchmarks.harness.tune import TuningCell, tune
 from methods.prdpt import Prdpt
+from workflow.suite import Suite
 
 TEXT = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has 79 GiB in total"
 META = MetaCell(
@@ -138,5 +142,10 @@ def test_programs(folder):
         asked = Sampling.from_json(json.dumps({**SAMPLING, "models": list(MODELS_OF_BRDFS), "device": "cuda"}))
         run_sampling(asked, folder / "sampling")
         assert pd.read_parquet(folder / "sampling" / TABLE).value.notna().all()
+        for spec in Suite("tiny.yaml", {**DIFFUSION, "device": "cuda"}).diffusion.values():
+            run_pieces(Diffusion(**spec), folder / "diffusion" / spec["task"])
+            choices = pd.read_parquet(folder / "diffusion" / spec["task"] / "choices.parquet")
+            assert set(choices.status) <= {"ok", "unsupported"}, set(choices.reason)
+            assert (choices.status == "ok").any()
         meta_speed.measure(Brdf("cuda", **SMALL["brdf"]), tasks=2, steps=2, repeats=1)
         zerograds_speed.measure(100, 1, "cuda")

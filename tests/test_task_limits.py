@@ -99,7 +99,8 @@ def test_the_floor_is_the_loss_of_the_optimum(name):
     # A rendered task is validated with many samples per pixel, whatever a run may see.
     noise = 0.25 if name.startswith("rendering.") else 1e-6
     assert metrics["loss"] == pytest.approx(float(problem.loss(problem.space(0, 10).start[None], 0)), rel=noise)
-    best = 0.0 if problem.reference is None else float(problem.loss(problem.reference[None], 0))
+    known = problem.solution()
+    best = 0.0 if known is None else float(problem.loss(known[None], 0))
     assert problem.floor() == pytest.approx(best, abs=1e-7)
 
 

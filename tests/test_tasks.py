@@ -14,6 +14,8 @@ from benchmarks.harness.registry import task_class, task_names
 
 TINY = {  # parameters that make a task quick; a task that is not named here is tested as it comes
     "caustics.height_field": {"photons": 32, "pixels": 16},
+    "pixels.camera": {"size": 16},
+    "pixels.mixture": {"size": 8},
     "pixels.texture": {"size": 8},
     "raster.square": {"size": 32, "squares": 3},
 }
@@ -66,6 +68,22 @@ def test_dimensions_and_start(name, params, dim):
     assert problem.dim == space.dim == dim
     assert space.start.shape == (dim,)
     assert space.max_batch >= 2
+
+
+def test_a_task_that_hides_a_part_of_its_contract_is_told_so():
+    class Hiding(task_class("analytic.quadratic")):
+        def setup(self, dim: int = 3) -> None:
+            super().setup(dim)
+            self.floor = 0.0
+
+    with pytest.raises(ValueError, match="setup sets floor, which the contract calls: rename"):
+        Hiding()
+
+
+@everywhere
+def test_decoded_values_of_a_start_are_named(name):
+    problem = tiny(name)
+    assert all(isinstance(key, str) for key in problem.decoded(problem.space(0, 100).start))
 
 
 @everywhere

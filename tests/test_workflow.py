@@ -41,9 +41,10 @@ def test_one_command_makes_everything(project):
 
 def test_the_report_is_one_file_that_holds_all(project):
     text = (project.results / "report.html").read_text()
-    for words in ("gallery.png", "overview.png", "scores.html", "quality.html", "environment.html", "claims.html"):
+    for words in ("figure-gallery", "figure-overview", "table-scores", "table-qc", 'id="hardware"', 'id="claims"'):
         assert words in text
     assert "Start, what each method shows" in text
+    assert "Everything that the suite asks for ran to its end." in text
     sources = re.findall(r"""<(?:script|link|img)[^>]+(?:src|href)=["'](https?:[^"']+)""", text)
     assert sources == []
 
@@ -129,8 +130,10 @@ def test_a_killed_job_does_not_keep_the_others_from_running(project):
 
 
 def documented():
-    """Return every command of the README that starts Snakemake, without what stands before it."""
-    text = README.read_text()
+    """Return every documented command that starts Snakemake, without what stands before it."""
+    text = "\n".join(
+        path.read_text() for path in (README, ROOT / "docs" / "commands.md", ROOT / "docs" / "findings.md")
+    )
     spans = [*re.findall(r"`(snakemake [^`…]*)`", text), *re.findall(r"^.*&& (snakemake .*)$", text, re.MULTILINE)]
     return [shlex.split(span)[1:] for span in spans]
 
@@ -266,6 +269,7 @@ def test_a_run_ends_with_a_list_of_what_failed_and_rows_do_not_make_the_exit_cod
     lines = (results / "tables" / "failures.csv").read_text().splitlines()
     assert len(lines) == 3
     assert (results / "figures" / "gallery.png").stat().st_size > 1000
-    assert "What did not run, and why" in (results / "report" / "failures.html").read_text()
-    assert "failures.html" in (results / "report.html").read_text()
+    text = (results / "report.html").read_text()
+    assert "The figure “gallery” could not be drawn (missing)" in text
+    assert "bowl/pictures" in text.partition('id="failures"')[2].partition("</section>")[0]
     assert "did not run" not in project.snakemake(config="config/listed.yaml")  # nothing was to be done

@@ -1,14 +1,14 @@
 """What did not run, and why: `python -m workflow.failures --config config/<suite>.yaml --results results/<suite>`.
 
-Writes tables/failures.csv from the tables and the figures' records, and a page of the report. Whatever is missing or
-damaged is a row; nothing here depends on anything having worked.
+Writes tables/failures.csv from the tables and the figures' records. Whatever is missing or damaged is a row;
+nothing here depends on anything having worked.
 """
 
 from __future__ import annotations
 
 import argparse
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,13 @@ import pandas as pd
 
 from benchmarks.harness.cell import entry
 from benchmarks.harness.kept import read_json
+from benchmarks.harness.rays import STILL
 from benchmarks.harness.statuses import GOOD, LEFT_OUT
 from benchmarks.harness.store import atomic
-from workflow.pages import note, page, table
 from workflow.suite import Suite, load_suite
 from workflow.tables.schema import check, schema
 
 TABLE = "failures.csv"
-PAGE = "failures"
 MISSING = "missing"
 NO_ROW = "no row: its job failed or was not started; the same command goes on"
 SHOWN = 8  # causes that the end of a suite lists
@@ -39,6 +38,12 @@ def make_failures(suite: Suite, results: Path) -> pd.DataFrame:
         rows += failed_learners(suite, results)
     if suite.sampling:
         rows += failed_sampling(suite, results)
+    if suite.diffusion:
+        rows += failed_draws("diffusion", "sampler", suite.diffusion, results)
+    if suite.posterior:
+        rows += failed_draws("posterior", "guide", suite.posterior, results)
+    if suite.rays:
+        rows += failed_rays(suite, results)
     rows += failed_figures(suite, results)
     frame = pd.DataFrame([{"suite": suite.name, **row} for row in rows], columns=list(schema("failures")["columns"]))
     return check(frame.astype({"runs": int}), "failures")
@@ -117,6 +122,28 @@ def failed_sampling(suite: Suite, results: Path) -> list[Row]:
     return rows or absent("sampling", [(model,) for model in suite.sampling], sampling, ["model"])
 
 
+def failed_draws(block: str, kind: str, specs: Mapping[str, dict[str, Any]], results: Path) -> list[Row]:
+    """Return the diffusion samplers, or guides of them, that did not come to their end."""
+    choices, rows = read(results, f"{block}_choices.csv")
+    if rows:
+        return rows
+    keys = ["task", kind]
+    wanted = [(task, label) for task, spec in specs.items() for label in spec[f"{kind}s"]]
+    bad = choices[choices["status"] != "ok"]
+    return [*grouped(kind, bad, keys, f"logs/{block}/{{task}}.log"), *absent(kind, wanted, choices, keys)]
+
+
+def failed_rays(suite: Suite, results: Path) -> list[Row]:
+    """Return the scenes, or ways to spend their rays, of which nothing was measured."""
+    endings, rows = read(results, "rays_endings.csv")
+    if rows:
+        return rows
+    keys = ["task", "piece"]
+    wanted = [(scene, piece) for scene, spec in suite.rays.items() for piece in (STILL, *spec.get("arms", {}))]
+    bad = endings[endings["status"] != "ok"]
+    return [*grouped("rays", bad, keys, "logs/rays/{task}.log"), *absent("rays", wanted, endings, keys)]
+
+
 def failed_figures(suite: Suite, results: Path) -> list[Row]:
     """Return the figures that are a panel with a reason, by their records."""
     rows = []
@@ -155,26 +182,14 @@ def summary(failures: pd.DataFrame, path: Path) -> str:
     return "\n".join(lines)
 
 
-def make_page(failures: pd.DataFrame) -> str:
-    """Return the report's page."""
-    if failures.empty:
-        return page("What did not run, and why", "<p>Everything that the suite asks for ran to its end.</p>")
-    found = causes(failures)
-    found["names"] = [", ".join(map(str, names)) for names in found["names"]]
-    parts = (table(found, "failures"), "<h2>One by one</h2>", table(failures.drop(columns="suite"), "failures"))
-    return page("What did not run, and why", note("failures"), *parts)
-
-
 def main() -> None:
-    """Parse the command line, write table and page, print the list."""
+    """Parse the command line, write the table, print the list."""
     parser = argparse.ArgumentParser(prog="python -m workflow.failures", description=__doc__)
     parser.add_argument("--config", required=True, type=Path, help="config/<suite>.yaml")
     parser.add_argument("--results", required=True, type=Path, help="results/<suite>")
     arguments = parser.parse_args()
     results = arguments.results
     failures = make_failures(load_suite(arguments.config), results)
-    with atomic(results / "report" / f"{PAGE}.html") as part:
-        part.write_text(make_page(failures), encoding="utf-8")
     with atomic(results / "tables" / TABLE) as part:
         failures.to_csv(part, index=False)
     print(summary(failures, results / "tables" / TABLE))

@@ -13,6 +13,8 @@ from typing import Any
 
 import annotated_types
 
+from benchmarks.harness.sources import is_file
+
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("benchmarks", "methods", "workflow")
 BUILTINS = {kind.__name__: kind for kind in (bool, dict, float, int, list, object, str, tuple)}
@@ -64,7 +66,7 @@ def options_of(module: str) -> Signature | None:
 
 @cache
 def _parse(module: str) -> ast.Module | None:
-    path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
+    path = Path(module) if is_file(module) else ROOT.joinpath(*module.split(".")).with_suffix(".py")
     try:
         return ast.parse(path.read_text(encoding="utf-8"), str(path))
     except (OSError, SyntaxError, ValueError):

@@ -5,7 +5,6 @@ Imports neither torch nor a task or method: the Snakefile calls this every time 
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -14,17 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness.cell import Cell
-from benchmarks.harness.errors import UsageError
 from benchmarks.harness.meta_cell import MetaCell
 from benchmarks.harness.reading import read_yaml
 from benchmarks.harness.sources import ROOT
 from benchmarks.harness.tune import TuningCell
+from workflow.extends import Reference, extended, found_here
 from workflow.places import check_places
+from workflow.tuned import read_tuned
 from workflow.validate import BRDF_MODELS, UNTUNED, check_names, check_schema
 
 TUNING_CHECKPOINTS = 3
 MINUTES = 10.0  # that a run may be predicted to take where a suite says nothing
-PICTURED = {"gallery": None, "scenes": "rendering.sphere", "rendering": "rendering."}  # figure → tasks it defaults to
+# figure → tasks it defaults to
+PICTURED = {"gallery": None, "worlds": None, "scenes": "rendering.sphere", "rendering": "rendering."}
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,22 @@ class Suite:
 
     path: Path
     config: Mapping[str, Any]
+    stated: Mapping[str, Any] | None = None  # what the file says, where it extends another
+
+    @property
+    def own(self) -> Mapping[str, Any]:
+        """Return what the file itself says."""
+        return self.config if self.stated is None else self.stated
+
+    @cached_property
+    def reference(self) -> Reference | None:
+        """Return the stored results that this suite compares with."""
+        return Reference(found_here(self.own["reference"])) if "reference" in self.own else None
+
+    def misfit(self, task: str) -> str:
+        """Return why nothing stored of a task can be used, "" where it can."""
+        found = self.tasks[task]
+        return self.reference.misfit(task, found.problem, found.params, found.evaluations) if self.reference else "-"
 
     @property
     def name(self) -> str:
@@ -99,11 +116,13 @@ class Suite:
 
     @cached_property
     def pairs(self) -> list[tuple[str, str]]:
-        """Return the (task, method) labels that meet, in the config's order."""
+        """Return the (task, method) labels that meet and are not stored yet, in the config's order."""
         found = {}
         for block in self.config.get("grid", []):
             found.update(dict.fromkeys((task, method) for task in block["tasks"] for method in block["methods"]))
-        return list(found)
+        stored = self.reference.scores if self.reference else {}
+        fitting = {task for task, _ in found if not self.misfit(task)}
+        return [pair for pair in found if pair not in stored or pair[0] not in fitting]
 
     @cached_property
     def cells(self) -> list[Cell]:
@@ -208,6 +227,29 @@ class Suite:
         facts = {"suite": self.name, "device": self.device, "threads": self.threads, "seeds": list(range(seeds))}
         return {model: {**given, **facts, "models": [model]} for model in models}
 
+    @property
+    def diffusion(self) -> dict[str, dict[str, Any]]:
+        """Return task → what `benchmarks.harness.diffusion` is told about it."""
+        return self._per_task("diffusion", "law")
+
+    @property
+    def posterior(self) -> dict[str, dict[str, Any]]:
+        """Return task → what `benchmarks.harness.posterior` is told about it."""
+        return self._per_task("posterior", "measurement")
+
+    @property
+    def rays(self) -> dict[str, dict[str, Any]]:
+        """Return scene → what `benchmarks.harness.rays` is told about it."""
+        return self._per_task("rays", "problem")
+
+    def _per_task(self, block: str, file: str) -> dict[str, dict[str, Any]]:
+        if block not in self.config:
+            return {}
+        given = dict(self.config[block])
+        tasks = given.pop("tasks")
+        facts = {"suite": self.name, "device": self.device, "threads": self.threads, "seeds": list(range(self.seeds))}
+        return {label: {**given, **facts, "task": label, file: label, **task} for label, task in tasks.items()}
+
     def tuned_params(self, task: str, method: str) -> dict[str, Any]:
         """Return the tuned parameters of a method (learner), those of the one it is `tuned_as` where it says so."""
         known = {**self.config.get("methods", {}), **self.config.get("learners", {})}
@@ -265,28 +307,13 @@ def to_json(spec: Any) -> str:
     return json.dumps(spec if isinstance(spec, Mapping) else asdict(spec), sort_keys=True)
 
 
-def read_tuned(path: Path) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return (task, method) → parameters from a table that the target `tune` wrote; raises UsageError naming a line."""
-    found: dict[tuple[str, str], dict[str, Any]] = {}
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = csv.DictReader(file)
-            for row in rows:
-                found.setdefault((row["task"], row["method"]), {})[row["parameter"]] = json.loads(row["value"])
-    except (KeyError, TypeError, ValueError, RecursionError, csv.Error) as error:  # UnicodeDecodeError is a ValueError
-        what = "not UTF-8" if isinstance(error, UnicodeDecodeError) else f"line {rows.line_num}"
-        raise UsageError(
-            f"{path}, {what}: expected the columns task, method, parameter and value (as JSON); "
-            "run the target `tune` to write it anew"
-        ) from error
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}; it holds the tuned parameters, make it readable") from error
-    return found
-
-
 def load_suite(path: Path | str) -> Suite:
     """Read, check and expand a suite's config file; raises UsageError naming file and key."""
-    suite = Suite(Path(path), read_yaml(path))
+    stated = read_yaml(path)
+    if isinstance(stated, Mapping) and "extends" in stated:
+        suite = Suite(Path(path), extended(stated, str(path)), stated)
+    else:
+        suite = Suite(Path(path), stated)
     check_schema(suite.config, str(path))
     check_places(suite)
     check_names(suite)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import yaml
 
 from benchmarks.harness.errors import UsageError, shown, unknown
 from benchmarks.harness.parameters import check, is_number, number_hint
-from benchmarks.harness.sources import FAMILIES
+from benchmarks.harness.sources import DIFFUSION, FAMILIES, GUIDES, LAWS, MEASUREMENTS, NO_TASKS, is_file, module_of
 from workflow.figures import names as figure_names
 from workflow.signature import options_of, setup_of
 
@@ -24,6 +25,7 @@ BRDF_MODELS = ("nbrdf", "phong", "cook_torrance", "pca")  # that sampling compar
 SAMPLING_METHODS = ("random", "stratified", "meta", "learned")
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = ROOT / "workflow" / "schemas" / "suite.schema.yaml"
+EXTENSION = SCHEMA.with_name("extension.schema.yaml")
 
 # JSON's 2.0 is a whole number and NaN is a number; ours are not.
 Strict = jsonschema.validators.extend(
@@ -40,9 +42,7 @@ Strict = jsonschema.validators.extend(
 def task_names() -> list[str]:
     """Return `world.task` for every file in a world of `benchmarks/` (the registry's rule, without its imports)."""
     files = (ROOT / "benchmarks").glob("*/*.py")
-    return sorted(
-        f"{f.parent.name}.{f.stem}" for f in files if f.parent.name not in ("harness", FAMILIES) and f.stem[0] != "_"
-    )
+    return sorted(f"{f.parent.name}.{f.stem}" for f in files if f.parent.name not in NO_TASKS and f.stem[0] != "_")
 
 
 def method_names() -> list[str]:
@@ -55,16 +55,36 @@ def family_names() -> list[str]:
     return sorted(f.stem for f in (ROOT / "benchmarks" / FAMILIES).glob("[!_]*.py"))
 
 
+def law_names() -> list[str]:
+    """Return the name of every law for diffusion samplers in `benchmarks/sampling/`."""
+    return sorted(f.stem for f in (ROOT / "benchmarks" / LAWS).glob("[!_]*.py"))
+
+
+def sampler_names() -> list[str]:
+    """Return the name of every file in `methods/diffusion/` that holds a sampler."""
+    return sorted(f.stem for f in (ROOT / "methods" / "diffusion").glob("[!_]*.py") if f.stem != "base")
+
+
+def measurement_names() -> list[str]:
+    """Return the name of every measurement in `benchmarks/posterior/`."""
+    return sorted(f.stem for f in (ROOT / "benchmarks" / MEASUREMENTS).glob("[!_]*.py"))
+
+
+def guide_names() -> list[str]:
+    """Return the name of every file in `methods/posterior/` that holds a guide."""
+    return sorted(f.stem for f in (ROOT / "methods" / "posterior").glob("[!_]*.py") if f.stem != "base")
+
+
 def learner_names() -> list[str]:
     """Return the name of every file in `methods/meta/` that holds a learner."""
     return sorted(f.stem for f in (ROOT / "methods" / "meta").glob("[!_]*.py") if f.stem != "base")
 
 
-def check_schema(config: Any, path: str) -> None:
+def check_schema(config: Any, path: str, schema: Path = SCHEMA) -> None:
     """Raise UsageError for the first key that is unknown, missing, of the wrong type or out of range."""
     if config is None:
         raise _at(path, "", "is empty; config/smoke.yaml shows what a suite says")
-    errors = list(Strict(yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))).iter_errors(config))
+    errors = list(Strict(yaml.safe_load(schema.read_text(encoding="utf-8"))).iter_errors(config))
     if not errors:
         return
     order = ["additionalProperties", "propertyNames"]  # a misspelt key first: it often causes a missing one
@@ -119,27 +139,29 @@ def check_names(suite: Suite) -> None:
     labels = {kind: config.get(kind, {}) for kind in ("tasks", "methods", "families", "learners")}
     for label, entry in tasks.items():
         where = f"tasks.{label}"
-        _known(entry["problem"], task_names(), "task", path, f"{where}.problem")
-        _check_params(
-            setup_of(f"benchmarks.{entry['problem']}"), entry.get("params", {}), path, where, entry["problem"]
-        )
+        problem = entry["problem"]
+        _answers(problem, task_names(), "task", path, f"{where}.problem")
+        _check_setup("benchmarks", problem, entry.get("params", {}), path, where)
     for label, entry in methods.items():
         where, algorithm = f"methods.{label}", entry.get("algorithm", label)
-        _known(algorithm, method_names(), "method", path, where)
-        _check_params(setup_of(f"methods.{algorithm}"), entry.get("params", {}), path, where, algorithm)
+        _answers(algorithm, method_names(), "method", path, where)
+        _check_setup("methods", algorithm, entry.get("params", {}), path, where)
         if "tuned_as" in entry:
             _check_tuned_as(label, methods, "method", path, f"{where}.tuned_as")
     for number, block in enumerate(config.get("grid", [])):
         _known_labels(block, labels, path, f"grid.{number}")
     _check_untuned(suite, labels)
     _check_learning(suite)
+    _check_draws(config, path)
     for name, options in config.get("figures", {}).items():
         _known(name, figure_names(), "figure", path, "figures")
         _check_params(options_of(f"workflow.figures.{name}"), options, path, f"figures.{name}", f"figure {name!r}")
         _known_labels(options, labels, path, f"figures.{name}")
     for cell in suite.cells:
         origin = f"{suite.tuned_path} ({cell.task}, {cell.method})"
-        _check_params(setup_of(f"methods.{cell.algorithm}"), cell.params, path, f"tuned: {origin}", cell.algorithm)
+        _check_params(
+            setup_of(module_of("methods", cell.algorithm)), cell.params, path, f"tuned: {origin}", cell.algorithm
+        )
 
 
 def _check_untuned(suite: Suite, labels: Mapping[str, Any]) -> None:
@@ -164,12 +186,14 @@ def _check_learning(suite: Suite) -> None:
                 raise _at(path, f"{kind}.{label}", f"is a label under {others}, too; give one of them another name")
     for label, entry in families.items():
         where, family = f"families.{label}", entry.get("family", label)
-        _known(family, family_names(), "family", path, where)
-        _check_params(setup_of(f"benchmarks.{FAMILIES}.{family}"), entry.get("params", {}), path, where, family)
+        _answers(family, family_names(), "family", path, where)
+        _check_params(
+            setup_of(module_of(f"benchmarks.{FAMILIES}", family)), entry.get("params", {}), path, where, family
+        )
     for label, entry in learners.items():
         where, algorithm = f"learners.{label}", entry.get("algorithm", label)
-        _known(algorithm, learner_names(), "learner", path, where)
-        _check_params(setup_of(f"methods.meta.{algorithm}"), entry.get("params", {}), path, where, algorithm)
+        _answers(algorithm, learner_names(), "learner", path, where)
+        _check_setup("methods.meta", algorithm, entry.get("params", {}), path, where)
         if "tuned_as" in entry:
             _check_tuned_as(label, learners, "learner", path, f"{where}.tuned_as")
     for number, block in enumerate(config.get("adaptations", [])):
@@ -187,7 +211,33 @@ def _check_learning(suite: Suite) -> None:
         _known(config["sampling"]["family"], measured, "family of BRDFs", path, "sampling.family")
     for cell in suite.meta_cells:
         origin = f"{suite.tuned_path} ({cell.family}, {cell.learner})"
-        _check_params(setup_of(f"methods.meta.{cell.algorithm}"), cell.params, path, f"tuned: {origin}", cell.algorithm)
+        _check_params(
+            setup_of(module_of("methods.meta", cell.algorithm)), cell.params, path, f"tuned: {origin}", cell.algorithm
+        )
+
+
+def _check_draws(config: Mapping[str, Any], path: str) -> None:
+    """Raise UsageError for a law, sampler … that nothing answers to, and for a wrong parameter of theirs."""
+    for block, key, file, room, names in (
+        ("diffusion", "tasks", "law", f"benchmarks.{LAWS}", law_names()),
+        ("diffusion", "samplers", "sampler", DIFFUSION, sampler_names()),
+        ("posterior", "tasks", "measurement", f"benchmarks.{MEASUREMENTS}", measurement_names()),
+        ("posterior", "guides", "guide", GUIDES, guide_names()),
+        ("rays", "tasks", "problem", "benchmarks", [name for name in task_names() if name.startswith("rendering.")]),
+    ):
+        for label, entry in config.get(block, {}).get(key, {}).items():
+            where, name, grid = (
+                f"{block}.{key}.{label}",
+                entry.get(file, entry.get("algorithm", label)),
+                entry.get("grid", {}),
+            )
+            _answers(name, names, file, path, where)
+            if "plain" in entry:
+                _known(entry["plain"], config[block][key], file, path, f"{where}.plain")
+            for values in product(*grid.values()):
+                _check_setup(
+                    room, name, {**entry.get("params", {}), **dict(zip(grid, values, strict=True))}, path, where
+                )
 
 
 def _check_tuned_as(label: str, entries: Mapping[str, Any], kind: str, path: str, where: str) -> None:
@@ -213,9 +263,21 @@ def _known_labels(block: Mapping[str, Any], known: Mapping[str, Iterable[str]], 
             _known(label, labels, f"{kind} label", path, f"{where}.{key}")
 
 
+def _answers(name: str, known: Iterable[str], kind: str, path: str, where: str) -> None:
+    """Raise UsageError unless a file of the rooms has this name, or it is the path of a file."""
+    if not is_file(name):
+        _known(name, known, kind, path, where)
+    elif not Path(name).is_file():
+        raise _at(path, where, f"{kind} {name}: there is no such file, seen from {Path.cwd()}")
+
+
 def _known(name: str, known: Iterable[str], kind: str, path: str, where: str) -> None:
     if name not in known:
         raise _at(path, where, unknown(kind, name, known))
+
+
+def _check_setup(room: str, name: str, params: Mapping[str, Any], path: str, where: str) -> None:
+    _check_params(setup_of(module_of(room, name)), params, path, where, name)
 
 
 def _check_params(

@@ -32,6 +32,7 @@ class Brdf(Family):
         "NBRDF networks that Sztrajman et al. fitted to them, so that the model can represent them exactly; directions "
         "below the horizon are rejected; the sphere with three distant lights"
     )
+    title = "BRDF"
     metric = "log_l1"
 
     def setup(

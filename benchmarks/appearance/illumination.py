@@ -37,6 +37,7 @@ class Illumination(Family):
         "over random pixels, 10 steps of 512; skies of Mitsuba's `sunsky` (Hosek & Wilkie 2012) and rooms with area "
         "lights, or a folder of files, at mean luminance 1 and with radiance clamped to 100"
     )
+    title = "Illumination"
     metric = "log_l1"
 
     def setup(

@@ -37,6 +37,7 @@ class SvbrdfNonstationary(Family):
         "same renderer: some maps would explain their photographs exactly; with `members: real` the flash photographs "
         "of Henzler et al. 2021, one per material, with vignetting and a flash off centre, which the maps absorb"
     )
+    title = "svBRDF, non-stationary"
     metric = "l1"
 
     def setup(

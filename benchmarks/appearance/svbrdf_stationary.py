@@ -42,6 +42,7 @@ class SvbrdfStationary(Family):
         "renderer: some maps would explain their photographs; with `members: real` the flash photographs of Henzler et "
         "al. 2021, one per material, more or less stationary, with vignetting and a flash off centre"
     )
+    title = "svBRDF, stationary"
     metric = "gram"
 
     def setup(

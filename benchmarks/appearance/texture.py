@@ -35,6 +35,7 @@ class Texture(Family):
         "of textures in scikit-image; with `members: real` eight photographs; the target is the Gram matrix of the "
         "whole exemplar"
     )
+    title = "Texture"
     metric = "gram"
 
     def setup(

@@ -40,6 +40,7 @@ class Transport(Family):
         "of 512 uniform samples. Weights w = f / mean f are normalised by the mean over the samples that were drawn "
         "together, which biases their cross-entropy −mean(w log q) by O(1/n); all metrics are free of that"
     )
+    title = "Light transport"
     metric = "variance"
 
     def setup(

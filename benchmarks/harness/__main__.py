@@ -46,8 +46,8 @@ def limited(option: str, value: float, lowest: float, highest: float) -> None:
 def parser() -> Parser:
     """Return the command line."""
     found = Parser(prog="python -m benchmarks.harness", description=__doc__, allow_abbrev=False)
-    found.add_argument("--task", help="world.task, e.g. raster.square")
-    found.add_argument("--method", help="a file in methods/, e.g. prdpt")
+    found.add_argument("--task", help="world.task, e.g. raster.square, or a file of your own, ….py")
+    found.add_argument("--method", help="a file in methods/, e.g. prdpt, or one of your own, ….py")
     found.add_argument(
         "--seed", type=int, default=0, help="replicate: decides the start and the method's random numbers"
     )
@@ -85,6 +85,8 @@ def main() -> None:
     from benchmarks.harness.loop import Limits
     from benchmarks.harness.registry import method_class, task_class
     from benchmarks.harness.runner import run
+    from benchmarks.harness.sources import short
+    from benchmarks.harness.standing import standings
 
     open_device(arguments.device)
     task_type, method_type = task_class(arguments.task), method_class(arguments.method)
@@ -109,6 +111,13 @@ def main() -> None:
         )
     for key, value in result.row.items():
         print(f"{key:>18}  {value:.6g}" if isinstance(value, float) else f"{key:>18}  {value}")
+    floor = problem.floor()
+    if result.row["loss_start"] > floor:  # not so for a start that is no number
+        gap = (result.row["loss_final"] - floor) / (result.row["loss_start"] - floor)
+        print(f"{'gap':>18}  {gap:.6g}")
+        if gap == gap:  # a run that broke off has none
+            for told in standings(short(arguments.task), task_params, arguments.evaluations, gap):
+                print(f"{'standing':>18}  {told}")
 
 
 def help_parameters(task: str | None, method: str | None) -> None:

@@ -24,6 +24,7 @@ from benchmarks.harness.meta_train import bury as bury_training
 from benchmarks.harness.phases import NOBODY, Phases
 from benchmarks.harness.search import text_of
 from benchmarks.harness.seeds import derive
+from benchmarks.harness.sources import short
 from benchmarks.harness.store import require_writable
 from benchmarks.harness.watch import Death, child, command_of, supervise
 
@@ -266,7 +267,7 @@ def describe(
     return {
         "family": cell.family,
         "learner": cell.learner,
-        "algorithm": cell.algorithm,
+        "algorithm": short(cell.algorithm),
         "params": text_of(card["params"]),
         "role": learner_class(cell.algorithm).role,
         "status": "diverged" if broken else card["status"],

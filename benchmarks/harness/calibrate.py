@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.harness.cell import build, entry, limit_threads, open_device, to_bytes
 from benchmarks.harness.kept import write_json, write_pictures
 from benchmarks.harness.phases import Phases
+from benchmarks.harness.sources import short
 from benchmarks.harness.store import require_writable
 from benchmarks.harness.watch import START_S, Death, Guard, child, command_of, supervise
 
@@ -69,7 +70,7 @@ def calibrate(spec: dict[str, Any], out: Path, phases: Phases | None = None) -> 
 
 def store(spec: dict[str, Any], out: Path, facts: dict[str, Any], images: dict[str, Any] | None = None) -> None:
     """Write what is known of a task, over what holds for one of which nothing is."""
-    kind = spec["problem"]
+    kind = short(spec["problem"])
     row = {
         "task": spec["task"],
         "problem": kind,

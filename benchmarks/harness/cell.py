@@ -25,7 +25,7 @@ from benchmarks.harness.costs import GUARD
 from benchmarks.harness.errors import UsageError, unknown
 from benchmarks.harness.kept import load_pictures, read_json, unless_damaged, write_json, write_pictures, write_table
 from benchmarks.harness.phases import NOBODY, Phases
-from benchmarks.harness.sources import ROOT, cell_sources, fingerprint
+from benchmarks.harness.sources import ROOT, cell_sources, fingerprint, named_files
 from benchmarks.harness.store import cannot_write, is_full, require_writable
 from benchmarks.harness.watch import Death, Guard, child, command_of, hard_seconds, supervise
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 RUNS, CURVES, IMAGES = "runs.parquet", "curves.parquet", "images.npz"
 PICTURE = "picture"  # of one replicate, in its own file
-LIBRARIES = ("torch", "numpy", "scipy", "nevergrad", "cma", "pymoo", "evotorch", "mitsuba")
+LIBRARIES = ("torch", "numpy", "scipy", "nevergrad", "cma", "cmaes", "pymoo", "evotorch", "mitsuba")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,8 @@ class Cell:
         facts = asdict(self)
         for key in ("suite", "replicates", "elsewhere"):
             facts.pop(key)
-        return fingerprint(cell_sources(self.problem, self.algorithm), json.dumps(facts, sort_keys=True))
+        files = [*cell_sources(self.problem, self.algorithm), *named_files(self.problem_params)]
+        return fingerprint(files, json.dumps(facts, sort_keys=True))
 
 
 def limit_threads(threads: int) -> None:
@@ -265,6 +266,9 @@ def keep(
         **dict.fromkeys(("n_evals", "n_grads", "n_steps"), 0),
         **dict.fromkeys(("cost", "wall_s", "setup_s", "ask_s", "eval_s", "tell_s"), 0.0),
         **dict.fromkeys(("memory_base_mib", "memory_peak_mib", "gpu_peak_mib", "loss_start", "loss_final"), math.nan),
+        "values": "",
+        "n_failed": 0,
+        "failure": "",
         "params": json.dumps(params, sort_keys=True),
         "device": device_name(cell.device),
         "versions": versions(),

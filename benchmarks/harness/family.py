@@ -34,6 +34,7 @@ class Family(ABC):
 
     provenance: ClassVar[Literal["paper", "released", "ours"]] = "ours"
     source: ClassVar[str] = ""  # where the family comes from; what we chose ourselves, and why
+    title: ClassVar[str] = ""  # in figures; empty: the label in words
     metric: ClassVar[str] = "loss"  # the metric that stands for all in a summary; lower is better
 
     n_weights: int

@@ -56,6 +56,8 @@ class Run:
     lowest: float = math.inf  # validated loss
     looked: float = 0.0  # cost at the last validation
     looks: int = 0  # validations of improvements
+    failed: int = 0  # evaluations without an answer of their own
+    failure: str = ""  # why the first of them failed
 
     def step(self) -> bool:
         """Ask, charge, evaluate, tell; return False when the next batch does not fit into the budget."""
@@ -83,8 +85,12 @@ class Run:
         self.budget.charge(len(z), with_gradient)
         self._count()
         self.phases.enter("gradient" if with_gradient else "loss")
+        self.problem.take_failures()  # those of validations are not the run's
         with self.clock.timed("eval"):
             evaluation = self._evaluate(z)
+        failures = self.problem.take_failures()
+        self.failed += len(failures)
+        self.failure = self.failure or next(iter(failures), "")
         self._check_loss(z, evaluation.loss)
         self.phases.enter("tell")
         with self.clock.timed("tell"):
@@ -209,6 +215,7 @@ class Run:
             "curve": list(self.curve),
             "norms": list(self.norms),
             "steps": self.steps,
+            "failed": [self.failed, self.failure],
             "improved": [*self.seen, self.lowest, self.looked, self.looks],
         }
 
@@ -218,4 +225,5 @@ class Run:
         self.clock.seconds.update(state["seconds"])
         self.checkpoints, self.curve = list(state["checkpoints"]), list(state["curve"])
         self.norms, self.steps = list(state["norms"]), state["steps"]
+        self.failed, self.failure = state["failed"]
         *self.seen, self.lowest, self.looked, self.looks = state["improved"]

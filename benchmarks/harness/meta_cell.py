@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from benchmarks.harness.errors import unknown
-from benchmarks.harness.sources import FAMILIES, fingerprint, sources
+from benchmarks.harness.sources import FAMILIES, fingerprint, module_of, sources
 
 PARTS = ("test", "validation")
 TRAINING = ("replicates", "suite", "steps", "part", "pictured")  # what a trained learner does not depend on
@@ -49,7 +49,7 @@ class MetaCell:
 
     def of_training(self) -> str:
         """Return the hash of code and settings that a trained learner must carry to be reused."""
-        modules = (f"benchmarks.{FAMILIES}.{self.world}", f"methods.meta.{self.algorithm}")
+        modules = module_of(f"benchmarks.{FAMILIES}", self.world), module_of("methods.meta", self.algorithm)
         return fingerprint(sources(*modules, "benchmarks.harness.meta_train"), self._facts(TRAINING))
 
     def of_adaptation(self) -> str:

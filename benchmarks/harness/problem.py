@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.harness.parameters import check
+from methods._discrete import Discrete
 from methods._work import Work
 from methods.base import Space
 
@@ -34,6 +35,7 @@ class Problem(ABC):
     lower: Tensor | None = None  # (dim,)
     upper: Tensor | None = None
     reference: Tensor | None = None  # (dim,) the known optimum, if any
+    discrete: tuple[Discrete, ...] = ()  # how coordinates are decoded that are rounded or chosen
     without_gradient: str = ""  # why there is none, where there could be one
     gradient_passes: ClassVar[float] = 3.0  # time of a gradient, in evaluations
     validation_passes: float = 1.0  # time of a validation, in evaluations
@@ -44,6 +46,9 @@ class Problem(ABC):
         self.setup(**check(type(self).setup, params, type(self).__module__.removeprefix("benchmarks.")))
         if self.dim < 1:
             raise ValueError(f"{type(self).__name__}: dim is {self.dim}, must be positive")
+        hidden = sorted(name for name in vars(self) if callable(getattr(Problem, name, None)))
+        if hidden:
+            raise ValueError(f"{type(self).__name__}: setup sets {', '.join(hidden)}, which the contract calls: rename")
 
     @abstractmethod
     def setup(self, **params: Any) -> None:
@@ -54,7 +59,11 @@ class Problem(ABC):
         """Return the starting point (dim,), equal for equal seeds on every device."""
 
     def observe(self, z: Tensor, seed: int) -> Tensor:
-        """Return the pictures (n, *picture) of z (n, dim): the black box."""
+        """Return the pictures (n, *picture) of z (n, dim): the black box.
+
+        What a sensor would add up (radiance, counts); exposure and tone curves belong to the criterion, so that the
+        criterion of a mean picture means something. Pixels that are close in the picture are close in the scene.
+        """
         raise TypeError(f"{type(self).__name__} has no picture")
 
     def criterion(self, observed: Tensor) -> Tensor:
@@ -100,6 +109,14 @@ class Problem(ABC):
             metrics["parameter_error"] = float((z - self.reference).square().mean().sqrt())
         return metrics
 
+    def decoded(self, z: Tensor) -> dict[str, Any]:
+        """Return name → decoded value of z (dim,), for the tables; empty where the task's parameters have no names."""
+        return {}
+
+    def take_failures(self) -> list[str]:
+        """Return why evaluations since the last call have no answer of their own and count as the worst there is."""
+        return []
+
     def image(self, z: Tensor) -> Tensor | None:
         """Return a picture of z (dim,) for the figures: (h, w) or (h, w, 3) in [0, 1]."""
         return None
@@ -108,9 +125,14 @@ class Problem(ABC):
         """Return the picture that `image` should come to resemble."""
         return None if self.reference is None else self.image(self.reference)
 
+    def solution(self) -> Tensor | None:
+        """Return the best z (dim,) that is known: the optimum, or what a search with insight found."""
+        return self.reference
+
     def floor(self) -> float:
         """Return the lowest loss known to be reachable, on the scale of `validate`."""
-        return 0.0 if self.reference is None else self.validate(self.reference)["loss"]
+        known = self.solution()
+        return 0.0 if known is None else self.validate(known)["loss"]
 
     @property
     def max_batch(self) -> int:
@@ -135,4 +157,5 @@ class Problem(ABC):
             gradients=tuple(self.estimators()),
             has_picture=self.has_picture,
             grad_cost=self.grad_cost,
+            discrete=self.discrete,
         )

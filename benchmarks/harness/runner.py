@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -146,8 +147,17 @@ def run(
         "gpu_peak_mib": memory.gpu_peak_mib(problem.device),
         "loss_start": begun.loss_start,
         "loss_final": losses[-1] if losses and good else math.nan,
+        "values": spelled(problem, incumbent),
+        "n_failed": begun.state.failed if begun.state else 0,
+        "failure": begun.state.failure if begun.state else "",
     }
     return Result(ended.status, ended.reason, row, curve, incumbent)
+
+
+def spelled(problem: Problem, incumbent: Tensor | None) -> str:
+    """Return the decoded values of the incumbent (dim,) as JSON, empty where there is none or nothing has a name."""
+    values = {} if incumbent is None else problem.decoded(incumbent)
+    return json.dumps(values, ensure_ascii=False) if values else ""
 
 
 @dataclass

@@ -7,15 +7,40 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("benchmarks", "methods", "workflow")
 FAMILIES = "appearance"  # the folder of benchmarks/ that holds families for meta-learning, not tasks
+LAWS = "sampling"  # the one that holds laws for diffusion samplers
+MEASUREMENTS = "posterior"  # the one that holds what is measured of a diffusion model's draws
+NO_TASKS = ("harness", FAMILIES, LAWS, MEASUREMENTS)
+DIFFUSION = "methods.diffusion"
+GUIDES = "methods.posterior"
+
+
+def is_file(name: str) -> bool:
+    """Tell whether a task, method, family or learner is named by a file of its own, anywhere on disk."""
+    return name.endswith(".py")
+
+
+def module_of(room: str, name: str) -> str:
+    """Return what `sources` and the registry call a task, method …: `room.name`, or the path of a file of its own."""
+    return name if is_file(name) else f"{room}.{name}"
+
+
+def short(name: str) -> str:
+    """Return what tables call it: no folder of anybody's disk."""
+    return Path(name).stem if is_file(name) else name
 
 
 def _file(module: str) -> Path | None:
+    if is_file(module):
+        return Path(module).resolve() if Path(module).is_file() else None
+    if module.split(".")[0] not in ROOMS:
+        return None
     path = ROOT.joinpath(*module.split("."))
     for candidate in (path.with_suffix(".py"), path / "__init__.py"):
         if candidate.is_file():
@@ -33,23 +58,43 @@ def _imports(path: Path) -> Iterable[str]:
 
 
 def sources(*modules: str) -> list[str]:
-    """Return the project's files that these modules import, themselves included, as paths relative to the root."""
+    """Return the project's files that these modules import, themselves included.
+
+    Paths are relative to the root; that of a file outside is absolute.
+    """
     found: set[Path] = set()
     queue = list(modules)
     while queue:
         module = queue.pop()
-        path = _file(module) if module.split(".")[0] in ROOMS else None
+        path = _file(module)
         if path is None or path in found or path.name == "__init__.py":
             continue
         found.add(path)
         queue.extend(_imports(path))
-    return sorted(str(path.relative_to(ROOT)) for path in found)
+    return sorted(str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path) for path in found)
 
 
 def cell_sources(problem: str, algorithm: str | None = None) -> list[str]:
     """Return the files that decide the outcome of a (task, method) cell: task, method, runner and what they import."""
-    modules = [f"benchmarks.{problem}", "benchmarks.harness.runner"]
-    return sources(*modules, *([f"methods.{algorithm}"] if algorithm else []))
+    modules = [module_of("benchmarks", problem), "benchmarks.harness.runner"]
+    return sources(*modules, *([module_of("methods", algorithm)] if algorithm else []))
+
+
+def find_file(name: str) -> Path:
+    """Return the path of a file that a config names: as seen from the working directory, or else from the checkout."""
+    path = Path(name).expanduser()
+    return path if path.is_file() or not (ROOT / path).is_file() else ROOT / path
+
+
+def named_files(params: Mapping[str, Any]) -> list[str]:
+    """Return the YAML files that parameters name, and the files beside them that these mention."""
+    found: set[Path] = set()
+    for value in params.values():
+        path = find_file(value).resolve() if isinstance(value, str) and value.endswith((".yaml", ".yml")) else None
+        if path is not None and path.is_file():
+            text = path.read_text(encoding="utf-8", errors="replace")
+            found |= {path, *(one for one in path.parent.iterdir() if one.is_file() and one.name in text)}
+    return sorted(str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path) for path in found)
 
 
 def fingerprint(files: Iterable[str], *facts: str) -> str:

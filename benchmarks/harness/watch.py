@@ -8,7 +8,6 @@ does what is left.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import mmap
 import os
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from benchmarks.harness.descendants import end_all
 from benchmarks.harness.errors import UsageError
 from benchmarks.harness.gpu import own_gpu
 from benchmarks.harness.phases import NOBODY, SIZE, Beat, Phases, look, shared_file
@@ -146,7 +146,7 @@ def _watch(command: Sequence[str], guard: Guard) -> Death | int:
             try:
                 death = _look_after(process, memory, guard, told)
             finally:
-                _end(process)
+                end_all(process)
     finally:
         os.close(descriptor)
         for number, handler in before.items():
@@ -228,19 +228,6 @@ def _weigh(pid: int) -> float:
     except psutil.Error:
         pass
     return total / MIB
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a child for good, with all that it started: they share its group even when it is dead."""
-    family = []
-    with contextlib.suppress(psutil.Error):  # those that left the group can be found only while it lives
-        family = psutil.Process(process.pid).children(recursive=True)
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    for one in family:
-        with contextlib.suppress(psutil.Error):
-            one.kill()
-    process.wait()
 
 
 def _die_with_parent() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -125,3 +128,15 @@ def _complaint() -> str:
     if chosen:
         return f"Mitsuba cannot differentiate with DRJIT_LIBLLVM_PATH={chosen}: unset it, and {MEND}"
     return f"Mitsuba finds no LLVM that it can use to differentiate: {MEND}"
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Keep Python from collecting garbage in the block: Dr.Jit aborts when a scene is freed while it records."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

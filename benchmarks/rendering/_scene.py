@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar, Literal
 
@@ -15,7 +13,8 @@ from torch import Tensor
 
 from benchmarks.harness.errors import UsageError
 from benchmarks.harness.problem import Gradient, Problem
-from benchmarks.rendering._mitsuba import backend
+from benchmarks.rendering._mitsuba import backend, without_collection
+from benchmarks.rendering._rays import observe_pixels
 from benchmarks.rendering._shapes import Vector
 from benchmarks.rendering._soft_gradient import SoftGradient, soft_gradients
 from benchmarks.rendering._soft_raster import Surface
@@ -34,18 +33,6 @@ INTEGRATORS: dict[str, dict[str, Any]] = {
     "prb_projective": {"guiding": "none"},
     "direct_projective": {"guiding": "none"},
 }
-
-
-@contextmanager
-def without_collection() -> Iterator[None]:
-    """Keep Python from collecting garbage in the block: Dr.Jit aborts when a scene is freed while it records."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 class Scene(Problem):
@@ -121,6 +108,7 @@ class Scene(Problem):
         self.handles = self.mi.traverse(self.scene)
         self.render = self._renderer()
         self.integrators: dict[str, Any] = {}
+        self.tracers: dict[int, Callable[[Any, Any, Any], Any]] = {}  # of single rays, by their number
         self.dim = len(self.begin)
         self.begin, self.reference = self.begin.to(self.device), self.reference.to(self.device)
         self.targets: dict[tuple[int, int], Tensor] = {}
@@ -240,6 +228,14 @@ class Scene(Problem):
             linear = self._pictures(z[None], max(VALIDATION_SPP, self.spp), VALIDATION_SEED)[0] * self.exposure
         linear = linear.clamp(0, 1)
         return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clamp_min(1e-8) ** (1 / 2.4) - 0.055)
+
+    def observe_pixels(self, z: Tensor, pixels: Tensor, seed: int) -> Tensor:
+        """Return single rays through chosen pixels, (n, rays, 3): an optional part of the contract, see `_rays.py`."""
+        return observe_pixels(self, z, pixels, seed)
+
+    def reference_picture(self, spp: int) -> Tensor:
+        """Return the target (height, width, 3) with so many samples per pixel, with random numbers that no run has."""
+        return self._reference_picture(spp, VALIDATION_SEED)
 
     def _pictures(self, z: Tensor, spp: int, seed: int) -> Tensor:
         """Return pictures (n, height, width, 3), all with one seed."""

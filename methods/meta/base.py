@@ -14,6 +14,8 @@ from typing import Any, ClassVar, Literal, Protocol
 import torch
 from torch import Tensor
 
+from methods._look import Look, Looks
+
 GRID_CELLS = 6  # every learner is tuned over a grid of exactly this many cells: same effort for all
 
 Batch = dict[str, Tensor]  # training samples, each tensor (tasks, n, …)
@@ -65,6 +67,8 @@ class Learner(ABC):
     """
 
     role: ClassVar[Literal["meta", "rival"]] = "meta"  # rival: a paradigm that meta-learning is compared with
+    look: ClassVar[Look | None] = None  # in figures; None: its file's name, and a colour that nobody else has
+    looks: ClassVar[Looks] = {}  # of its variants
     grid: ClassVar[Mapping[str, tuple[Any, ...]]] = {}  # parameter → values; their product has GRID_CELLS cells
     outer_rate: float = 5e-3
     trains: bool = True  # False: there is nothing to learn before adaptation

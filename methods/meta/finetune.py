@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from methods._look import Look
 from methods._ranges import Count, Positive
 from methods.meta._adam import adam
 from methods.meta.base import Update
@@ -13,6 +14,7 @@ from methods.meta.general import General
 class Finetune(General):
     """General + k Adam steps. Source: Fischer & Ritschel 2022, the paradigm "finetune"."""
 
+    look = Look("Finetune", "#1b9e4b", "d", emphasis=1)
     grid = {"lr": (1e-3, 3e-3, 1e-2), "outer_rate": (2e-3, 6e-3)}
 
     def setup(

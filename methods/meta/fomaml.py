@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from methods._look import Look
 from methods._ranges import Count, Positive
 from methods.meta._descent import Learn, MetaDescent
 
@@ -12,6 +13,11 @@ class Fomaml(MetaDescent):
     Source: Finn et al. 2017 (sec. 5.2). The learned step sizes receive −Σ exp(a) ∘ g ∘ ∂L/∂θ over inner gradients g.
     """
 
+    look = Look("FOMAML + Meta-SGD", "#e8458b", "D", emphasis=1)
+    looks = {
+        ("learn", "init"): Look("FOMAML, start only", "#f7a1c4", "v"),
+        ("learn", "rates"): Look("FOMAML, rates only", "#8e1b4e", "<"),
+    }
     first_order = True
 
     def setup(

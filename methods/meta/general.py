@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from methods._look import Look
 from methods._ranges import Count, Positive
 from methods.meta.base import Learner, Tasks, Update, draw_members
 
@@ -17,6 +18,7 @@ class General(Learner):
     Source: Fischer & Ritschel 2022, the paradigm "general".
     """
 
+    look = Look("General", "#6b6b6b", "s", emphasis=1)
     role = "rival"
     grid = {"outer_rate": (5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2)}
 

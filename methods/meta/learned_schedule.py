@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from methods._look import Look
 from methods._ranges import Count, Positive
 from methods.meta._descent import MetaDescent
 from methods.meta.base import Tasks, Update, draw_members, split
@@ -28,6 +29,7 @@ class LearnedSchedule(MetaDescent):
     Source: ours.
     """
 
+    look = Look("Learned schedule (ours)", "#e31a1c", "*", emphasis=2)
     first_order = True
     grid = {"inner_rate": (0.001, 0.003, 0.01), "outer_rate": (2e-3, 6e-3)}
 

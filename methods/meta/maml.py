@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from methods._look import Look
 from methods._ranges import Count, Positive
 from methods.meta._descent import Learn, MetaDescent
 
@@ -13,6 +14,12 @@ class Maml(MetaDescent):
     Ritschel 2022, who use 10 steps of 512 samples and an outer rate of 1e-4. Ours: step sizes as logarithms starting at
     .1 instead of 1e-3, outer rate 5e-3 decaying linearly to zero, 4 tasks a step, meta-gradient clipped to norm 1.
     """
+
+    look = Look("MAML + Meta-SGD", "#ff8000", "o", emphasis=1)
+    looks = {
+        ("learn", "init"): Look("MAML, start only", "#fdb462", "s"),
+        ("learn", "rates"): Look("MAML, rates only", "#a63603", "^"),
+    }
 
     def setup(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from methods._look import Look
 from methods._ranges import Positive
 from methods.meta._adam import adam
 from methods.meta.base import Learner, Tasks, Update
@@ -16,6 +17,10 @@ class Overfit(Learner):
     Source: Fischer & Ritschel 2022, the paradigm "overfit". Ours: the step size is tuned on validation members.
     """
 
+    look = Look("Overfit", "#2166ac", ">", emphasis=1)
+    looks = {
+        ("decay", True): Look("Overfit (decaying rate)", "#74add1", "8"),
+    }
     role = "rival"
     grid = {"lr": (1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2)}
     trains = False

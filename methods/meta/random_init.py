@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from methods._look import Look
 from methods._ranges import Positive
 from methods.meta.base import Update
 from methods.meta.overfit import Overfit
@@ -12,6 +13,7 @@ from methods.meta.overfit import Overfit
 class RandomInit(Overfit):
     """Plain gradient steps from the model's usual random initialisation: what meta-learning has to beat."""
 
+    look = Look("Random initialisation", "#5b7083", "p", emphasis=1)
     grid = {"inner_rate": (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)}
 
     def setup(self, inner_rate: Positive = 0.1) -> None:

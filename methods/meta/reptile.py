@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from methods._look import Look
 from methods._ranges import Count, Positive
 from methods.meta._descent import Learn, MetaDescent
 from methods.meta.base import Tasks, draw_members, split
@@ -17,6 +18,7 @@ class Reptile(MetaDescent):
     learns the step sizes too, by the first-order rule of FOMAML on the next batch after the inner loop.
     """
 
+    look = Look("Reptile + Meta-SGD", "#cf9a00", "P")
     first_order = True
 
     def setup(

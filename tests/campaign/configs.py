@@ -11,6 +11,7 @@ import datetime
 import json
 import math
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -189,7 +190,7 @@ def wrong_parameter(pick: random.Random, base: Path) -> bytes:
         ("families", "benchmarks.appearance.", "family"),
         ("tasks", "benchmarks.", "problem"),
     ]
-    section, room, field = pick.choice([item for item in rooms if item[0] in config])
+    section, room, field = pick.choice([item for item in rooms if config.get(item[0])])
     label = pick.choice(list(config[section]))
     entry = config[section][label]
     known = list(setup_of(room + entry.get(field, label)).parameters)
@@ -201,7 +202,7 @@ def wrong_option(pick: random.Random, base: Path) -> bytes:
     config = yaml.safe_load(_text(base))
     figure = pick.choice(list(config["figures"]))
     known = list(validate.options_of(f"workflow.figures.{figure}").parameters)
-    config["figures"][figure] = {pick.choice(known): pick.choice(VALUES)}
+    config["figures"][figure] = {pick.choice(known or ["unknown"]): pick.choice(VALUES)}
     return _dumped(config)
 
 
@@ -225,7 +226,8 @@ def wrong_path(pick: random.Random, base: Path) -> bytes:
 
 def wrong_number(pick: random.Random, base: Path) -> bytes:
     words = _text(base).split(" ")
-    at = pick.choice([index for index, word in enumerate(words) if word[:1].isdigit()])
+    numbers = [index for index, word in enumerate(words) if word[:1].isdigit()]
+    at = pick.choice(numbers or range(len(words)))  # a suite that extends another may have none
     words[at] = pick.choice(NUMBERS) + words[at].lstrip("0123456789._e+-")
     return " ".join(words).encode()
 
@@ -293,10 +295,18 @@ MUTATIONS: dict[str, Mutation] = {
 }
 
 
+# What a suite has to have for a kind of mistake to be made in it: a pattern of its text.
+NEEDS = {"wrong table": "^tasks:", "wrong parameter": "^(methods|learners):", "wrong label": "^(methods|learners):"}
+
+
+def bases_of(kind: str) -> list[Path]:
+    """Return the suites in which this kind of mistake can be made."""
+    return [base for base in BASES if re.search(NEEDS.get(kind, ""), _text(base), re.MULTILINE)]
+
+
 def damaged_table(pick: random.Random) -> bytes:
     """Return a table of tuned parameters that is not one."""
-    suites = [yaml.safe_load(_text(base)) for base in BASES]
-    config = pick.choice([suite for suite in suites if "grid" in suite])
+    config = yaml.safe_load(_text(pick.choice(bases_of("wrong table"))))
     task, method = pick.choice(list(config["tasks"])), pick.choice(list(config["methods"]))
     value = json.dumps(pick.choice([value for value in VALUES if not isinstance(value, bytes | datetime.date)]))
     cell = value.replace('"', '""')
@@ -390,8 +400,7 @@ def campaign(count: int, commands: int, seed: int) -> list[tuple[str, str, str]]
             kind = list(MUTATIONS)[number % len(MUTATIONS)]
             own = Path(folder) / str(number)
             own.mkdir()
-            bases = [base for base in BASES if "grid" in _text(base)] if kind == "wrong table" else BASES
-            path = write(own, kind, pick.choice(bases), pick)
+            path = write(own, kind, pick.choice(bases_of(kind)), pick)
             through = number >= count
             result, said = outcome_of_command(path, here) if through else outcome(path)
             found.append((f"{kind}, command" if through else kind, result, said))

@@ -159,7 +159,14 @@ def stages(suite: Suite, config: Path) -> list[Stage]:
     )  # fmt: skip
     told = [f"tables/{name}" for name in ("claims.csv", "scores.csv", "models.parquet")]
     found.append(
-        Stage("pages", "workflow.pages", ["--results", str(root)], root / "report", told, ["report/scores.html"])
+        Stage(
+            "report",
+            "workflow.report",
+            ["--results", str(root), "--out", str(root / "report" / "report.html")],
+            root / "report",
+            told,
+            ["report/report.html"],
+        )
     )
     return found
 
@@ -250,9 +257,12 @@ def state_of(root: Path, outputs: list[str]) -> dict[str, Any]:
 
 
 def said_on(root: Path) -> list[bytes]:
-    """Return the paragraphs of the report's pages that say what is wrong with a table."""
-    found = [paragraph for page in (root / "report").glob("*.html") for paragraph in page.read_bytes().split(b"<p>")]
-    return [text for text in found if b" is damaged" in text or b" is missing" in text or b"cannot be read" in text]
+    """Return the panels of the report that say what is wrong with a table."""
+    found = [
+        panel for page in (root / "report").glob("*.html") for panel in page.read_bytes().split(b'class="fault"')[1:]
+    ]
+    words = (b" is damaged", b" is missing", b"cannot be read", b" has no column")
+    return [text.partition(b"</p>")[0] for text in found if any(word in text.partition(b"</p>")[0] for word in words)]
 
 
 def one_line(ended: Ended, *words: str) -> bool:
@@ -294,7 +304,7 @@ class Campaign:
         """Note whether a command dealt with a damaged file as it should."""
         if ended.code == 0 and "Traceback" not in ended.said and "weights_only" not in ended.said:
             found = state_of(self.root, stage.outputs)
-            told = stage.name == "pages" and any(Path(file).stem.encode() in page for page in said_on(self.root))
+            told = stage.name == "report" and any(Path(file).stem.encode() in page for page in said_on(self.root))
             if found == expected:
                 self.outcomes.add(fault, "computed, same numbers", True)
             else:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import textwrap
 import traceback
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from workflow.figures.style import DPI, use_style
 from workflow.figures.tables import Tables
 
 UNDATED = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}, ".png": {"Software": None}}
+MARGIN = 2.0  # pixels
 DRAWN, MISSING, CRASHED = "drawn", "missing", "crashed"
 
 
@@ -43,7 +45,24 @@ def make(name: str, folder: Path, options: dict[str, Any], out: Path) -> list[Pa
     """Draw figure `name` from the tables in `folder` into `out` (.pdf or .svg) and a PNG; return the files."""
     settings = settings_of(name, options)
     use_style()
-    return save(figure(name).draw(Tables(folder), settings), out)
+    tables = Tables(folder)
+    drawn = figure(name).draw(tables, settings)
+    if told := tables.sources():
+        letters = int(22 * drawn.get_size_inches()[0])
+        drawn.suptitle(textwrap.fill(told, letters), fontsize=6, color="#666666")
+    fit_titles(drawn)
+    return save(drawn, out)
+
+
+def fit_titles(drawn: Figure) -> None:
+    """Make titles smaller that would leave the page at a side: the layout looks at their height alone."""
+    drawn.draw_without_rendering()
+    drawn.set_layout_engine("none")  # it stands; another round would move panels by hairs, and not always the same
+    for axes in drawn.axes:
+        box = axes.title.get_window_extent()
+        over = max(-box.x0, box.x1 - drawn.bbox.width)
+        if over > 0:
+            axes.title.set_fontsize(axes.title.get_fontsize() * (1 - 2 * (over + MARGIN) / box.width))
 
 
 def make_or_say_why(name: str, folder: Path, options: dict[str, Any], out: Path) -> dict[str, str]:

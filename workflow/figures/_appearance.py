@@ -15,22 +15,12 @@ from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocat
 from benchmarks.harness.errors import UsageError
 from workflow.figures import _panels as panels
 from workflow.figures.gallery import draw_picture
-from workflow.figures.style import KNOWN, look, spell
+from workflow.figures.style import ON_TOP, family_title, in_order, look, spell
 from workflow.figures.tables import MARKED, Tables, choose, endings_in_words
 from workflow.tables.learners import filled, sign_of
 
-FAMILIES = {  # label → readable name, in the order of the figures
-    "texture": "Texture",
-    "brdf": "BRDF",
-    "svbrdf_stationary": "svBRDF, stationary",
-    "svbrdf_nonstationary": "svBRDF, non-stationary",
-    "illumination": "Illumination",
-    "transport": "Light transport",
-}
 METRICS = {"log_l1": "log error", "l1": "L1 error", "gram": "Gram distance", "psnr": "PSNR (dB)", "dssim": "DSSIM"}
-OURS = "learned_schedule"
-RIVALS = ("general", "overfit", "finetune")
-PARADIGMS = (*RIVALS, "fomaml", "maml", OURS)
+FEW = 6  # learners that are all shown
 BEYOND = 10  # values worse than the worst start by this factor are off the scale
 LABEL = 0.95  # inches for the label of a row of pictures
 BREAK = {
@@ -52,17 +42,7 @@ def families(tables: Tables, wanted: list[str] | None = None) -> pd.DataFrame:
     facts = models.groupby("family", sort=False).first()
     facts["metric"] = facts.metric.fillna("")
     facts = facts.fillna({"inner_steps": 0, "step_samples": 0}).astype({"inner_steps": int, "step_samples": int})
-    order = [*(label for label in FAMILIES if label in facts.index), *(i for i in facts.index if i not in FAMILIES)]
-    return facts.loc[choose("family", wanted, order)]
-
-
-def title(family: str) -> str:
-    """Return a family's readable name: `brdf_small` → `BRDF (small)`."""
-    base = max((label for label in FAMILIES if f"{family}_".startswith(f"{label}_")), key=len, default=None)
-    if base is None:
-        return spell(family)
-    variant = spell(family[len(base) + 1 :], capital=False)
-    return f"{FAMILIES[base]} ({variant})" if variant else FAMILIES[base]
+    return facts.loc[choose("family", wanted, in_order(facts.index))]
 
 
 def higher(metric: str) -> bool:
@@ -77,19 +57,13 @@ def metric_name(metric: str) -> str:
     return f"{METRICS.get(metric, spell(metric, capital=False))} {'↑' if higher(metric) else '↓'}"
 
 
-def in_order(labels: Iterable[str]) -> list[str]:
-    """Return learners in the order of the legend: as in KNOWN, then those that are not listed."""
-    present = list(dict.fromkeys(labels))
-    return [*(label for label in KNOWN if label in present), *(label for label in present if label not in KNOWN)]
-
-
 def everybody(tables: Tables) -> list[str]:
     """Return the learners that were asked for, whatever became of them, in the order of the legend."""
     return in_order(tables.read("models.parquet", ["learner"]).learner)
 
 
 def main_meta(tables: Tables, wanted: str | None) -> str:
-    """Return the wanted learner; by default ours or, failing that, the first that learns how to descend."""
+    """Return the wanted learner; by default the one on top or, failing that, the first that learns how to descend."""
     models = tables.read("models.parquet", ["learner", "role"])
     if wanted is not None:
         return choose("learner", [wanted], models.learner)[0]
@@ -98,7 +72,7 @@ def main_meta(tables: Tables, wanted: str | None) -> str:
         raise UsageError(f"{tables.folder / 'models.parquet'} has no learner of role meta: name one in the options")
     adapted = set(tables.read("adaptation.parquet", ["learner"]).learner)
     metas = [label for label in metas if label in adapted] or metas
-    return OURS if OURS in metas else metas[0]
+    return next((label for label in metas if look(label).emphasis == ON_TOP), metas[0])
 
 
 def why(tables: Tables, family: str, learners: Iterable[str] | None = None) -> str:
@@ -122,13 +96,10 @@ def remark(tables: Tables, facts: pd.DataFrame, learners: Iterable[str], said: s
 
 
 def paradigms(tables: Tables, wanted: list[str] | None) -> list[str]:
-    """Return the wanted learners; by default general, overfit, finetune and the main ones that learn to descend."""
-    present = tables.read("models.parquet", ["learner"]).learner
-    default = [label for label in PARADIGMS if label in set(present)]
-    chosen = choose("learner", wanted or default, present)
-    if not chosen:
-        raise UsageError(f"{tables.folder / 'models.parquet'} has none of {', '.join(PARADIGMS)}: name `learners`")
-    return chosen
+    """Return the wanted learners; by default all, of many those that are drawn strongly."""
+    present = everybody(tables)
+    strong = [label for label in present if look(label).emphasis]
+    return choose("learner", wanted or (strong if len(present) > FEW and strong else present), present)
 
 
 def values(tables: Tables, facts: pd.DataFrame) -> pd.DataFrame:
@@ -297,7 +268,7 @@ def picture_grid(heights: Sequence[float], heads: Sequence[str], width: float) -
 def row_label(axes: Axes, family: str, fact: pd.Series, more: str = "") -> None:
     """Say in a panel of its own what a row of pictures shows: family, member, metric and steps."""
     axes.set_axis_off()
-    head = textwrap.fill(title(family), 16)
+    head = textwrap.fill(family_title(family), 16)
     known = [metric_name(fact.metric), f"{fact.inner_steps} steps"] if fact.metric else []
     body = [*textwrap.wrap(more, 20), *known]
     where = {"transform": axes.transAxes, "fontsize": 6.3, "ha": "left", "gid": "note", "linespacing": 1.1}

@@ -15,12 +15,15 @@ from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from workflow.figures.style import HEROES, look, spell
+from workflow.figures.style import ON_TOP, look, spell
 from workflow.figures.tables import GAP_FLOOR, Tables
 
 RESAMPLES = 400
 GROUND = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "boxstyle": "square,pad=0.2"}  # behind a note
-CROWD = 12  # with more methods than this, the less interesting ones are drawn thin
+CROWD = 12  # with more methods than this, the less interesting ones are drawn thin and grey
+REST = "#b3bac1"  # of those
+NEVER = 100.0  # decades, more than any gap spans
+MOST = 0.7  # share of the tasks that a method has met of which one can say how good it is
 GAP_LABEL = "gap (1 = start, 0 = optimum)"
 
 
@@ -49,47 +52,61 @@ def over_seeds(frame: pd.DataFrame, x: str, y: str, grid: np.ndarray) -> tuple[n
     return median_interval(np.stack(lines))
 
 
-def emphasised(labels: Sequence[str], score: pd.Series | None = None, top: int = 6) -> list[str]:
-    """Return the methods to draw strongly: all of few, otherwise heroes, oracle, control and those of lowest score."""
+def at_checkpoints(frame: pd.DataFrame, x: str, y: str) -> tuple[np.ndarray, ...] | None:
+    """Return x, median, low, high by number of checkpoint, or None where seeds have different numbers of them."""
+    counts = frame.groupby("seed").size()
+    if counts.nunique() != 1:
+        return None
+    ordered = frame.sort_values(["seed", x], kind="stable")
+    places, values = (ordered[column].to_numpy(float).reshape(len(counts), -1) for column in (x, y))
+    return np.median(places, axis=0), *median_interval(values)
+
+
+def emphasised(labels: Sequence[str], score: pd.Series | None = None, top: int = 4) -> list[str]:
+    """Return the methods to draw strongly: all of few, else those that say so (`Look`) and those of lowest score."""
     if len(labels) <= CROWD:
         return list(labels)
-    best = [] if score is None else score.reindex(labels).sort_values(kind="stable").index[:top].tolist()
-    keep = {*HEROES, "adam", "random_search", *best}
-    return [label for label in labels if label in keep]
+    said = [label for label in labels if look(label).emphasis]
+    others = pd.Series(dtype=float) if score is None else score.reindex(labels).drop(said).dropna()
+    best = others.sort_values(kind="stable").index[:top]
+    return [label for label in labels if label in said or label in best]
 
 
 def stroke(label: str, strong: bool = True) -> dict[str, object]:
     """Return the keyword arguments of a method's line."""
     style = look(label)
-    order = 4 if label in HEROES else 3 if strong else 2
-    weight = (1.9 if label in HEROES else 1.3) if strong else 0.7
+    top = style.emphasis == ON_TOP
+    order = 4 if top else 3 if strong else 2
     return {
-        "color": style.color,
-        "linestyle": style.linestyle,
-        "linewidth": weight,
-        "alpha": 1.0 if strong else 0.55,
+        "color": style.color if strong else REST,
+        "linestyle": style.linestyle if strong else "-",
+        "linewidth": (1.9 if top else 1.3) if strong else 0.7,
+        "alpha": 1.0 if strong else 0.8,
         "zorder": order,
         "label": style.name,
     }
 
 
-def draw_curve(
-    axes: Axes, frame: pd.DataFrame, label: str, x: str, y: str, strong: bool = True, grid: np.ndarray | None = None
-) -> None:
-    """Draw one method's median over seeds with its interval and a few markers; x starts at the first positive value."""
+def draw_curve(axes: Axes, frame: pd.DataFrame, label: str, x: str, y: str, strong: bool = True) -> None:
+    """Draw one method's median over seeds with its interval and a few markers; x starts at the first positive value.
+
+    Where all seeds have the same checkpoints, straight lines join these, as nothing is known between them.
+    """
     frame = frame.assign(**{x: frame[x].astype(float)})
     positive = frame.loc[frame[x] > 0, x]
     if positive.empty:
         return
-    if grid is None:
+    if (found := at_checkpoints(frame[frame[x] > 0], x, y)) is not None:
+        grid, median, low, high = found
+    else:
         first = frame[frame[x] > 0].groupby("seed")[x].min().max()
         grid = np.geomspace(first, max(positive.max(), first * 1.001), 60)
-    median, low, high = over_seeds(frame, x, y, grid)
+        median, low, high = over_seeds(frame, x, y, grid)
     style = stroke(label, strong)
     seen = np.isfinite(median)
     if not seen.any():
         return
-    marks = {"marker": look(label).marker, "markevery": (0.0, 0.16), "markersize": 3.4 if strong else 2}
+    marks = {"marker": look(label).marker if strong else "", "markevery": (0.0, 0.16), "markersize": 3.4}
     edge = style["color"] if look(label).marker == "x" else "white"
     axes.plot(grid[seen], median[seen], markeredgecolor=edge, markeredgewidth=0.4, **marks, **style)
     if strong:
@@ -129,12 +146,37 @@ def gap_tick(value: float, _position: int | None = None) -> str:
     return f"≤{text}" if np.isclose(value, GAP_FLOOR) else text
 
 
-def gap_range(frame: pd.DataFrame) -> tuple[float, float]:
-    """Return top and bottom for `gap_axis`: all values, but at most ten times the start's."""
-    finite = frame.gap[np.isfinite(frame.gap)]
+def gap_range(frame: pd.DataFrame, oracles: Iterable[str] = ()) -> tuple[float, float]:
+    """Return top and bottom for `gap_axis`: all values of rivals, but at most ten times the start's.
+
+    Oracles have a say only where nobody else is shown.
+    """
+    finite = frame[np.isfinite(frame.gap)]
+    rivals = finite[~finite.method.isin(list(oracles))]
+    finite = (finite if rivals.empty else rivals).gap
     if finite.empty:
         return 1.0, 0.1
     return min(10.0, max(1.0, finite.max())), min(0.5, max(GAP_FLOOR, finite.min()))
+
+
+def bounds(axes: Axes, frame: pd.DataFrame, oracles: Iterable[str]) -> None:
+    """Say at the bottom of a gap axis how far down oracles go that leave it there."""
+    lines = []
+    for label in oracles:
+        lowest = frame.gap[frame.method == label].min()
+        if lowest < axes.get_ylim()[0]:
+            lines.append(f"↓ {look(label).name}: {gap_tick(lowest)}")
+    if lines:
+        axes.text(0.02, 0.02, "\n".join(lines), transform=axes.transAxes, va="bottom", fontsize=6, color="#333333",
+                  zorder=7, bbox=GROUND)  # fmt: skip
+
+
+def frame_lines(axes: Axes) -> None:
+    """Give a logarithmic y the range of its lines: bands may leave the panel."""
+    shown = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines])
+    shown = np.log10(shown[np.isfinite(shown) & (shown > 0)])
+    room = 0.08 * max(1.0, np.ptp(shown))
+    axes.set_ylim(10 ** (shown.min() - room), 10 ** (shown.max() + room))
 
 
 def note(axes: Axes, text: str, size: float = 7) -> None:
@@ -148,8 +190,8 @@ def note(axes: Axes, text: str, size: float = 7) -> None:
 
 def inches(axes: Axes) -> tuple[float, float]:
     """Return width and height of a panel, roughly: its cell of the grid without the axes' labels."""
-    box, (width, height) = axes.get_position(), axes.figure.get_size_inches()
-    return box.width * width, box.height * height
+    box, whole = axes.get_position(), axes.figure  # or a part of a figure, whose size is not its own
+    return box.width * whole.bbox.width / whole.dpi, box.height * whole.bbox.height / whole.dpi
 
 
 def wrapped(text: str, columns: int, lines: int) -> list[str]:
@@ -192,10 +234,9 @@ def absences(tables: Tables, labels: Iterable[str], shown: Iterable[str], tasks:
                      for why, names in reasons.items())  # fmt: skip
 
 
-def handle(label: str, strong: bool = True) -> Line2D:
+def handle(label: str) -> Line2D:
     """Return a method's entry in the legend."""
-    style = stroke(label, strong)
-    return Line2D([], [], marker=look(label).marker, markersize=4 if strong else 3, **style)
+    return Line2D([], [], marker=look(label).marker, markersize=4, **stroke(label))
 
 
 def legend_below(
@@ -205,11 +246,14 @@ def legend_below(
     extra: Sequence[Line2D] = (),
     remark: str = "",
 ) -> None:
-    """List every method once below the panels, the strongly drawn first, then a remark."""
+    """List the strongly drawn methods below the panels and name the others behind one grey line, then a remark."""
     labels = list(labels)
     strong = labels if strong is None else strong
-    ordered = [label for label in labels if label in strong] + [label for label in labels if label not in strong]
-    handles = [handle(label, label in strong) for label in ordered] + list(extra)
+    handles = [handle(label) for label in labels if label in strong]
+    if rest := [look(label).name for label in labels if label not in strong]:
+        handles.append(Line2D([], [], color=REST, linewidth=0.9, label=f"{len(rest)} others"))
+        remark = lines(f"Grey: {', '.join(rest)}.", remark)
+    handles += list(extra)
     footer(figure, [(item, item.get_label()) for item in handles], remark)
 
 
@@ -289,12 +333,17 @@ def grid_of_panels(
     return figure, panels[:count]
 
 
-def typical_gap(tables: Tables, tasks: Sequence[str]) -> pd.Series:
-    """Return each method's mean log gap relative to its tasks' means, by which panels choose whom to draw strongly."""
+def typical_gap(tables: Tables) -> pd.Series:
+    """Return the mean log gap, relative to its tasks' means, of each method that met most of them.
+
+    Over all tasks of the suite, so that all of its figures draw the same methods strongly.
+    """
     runs = tables.final_gaps()
-    runs = runs[runs.task.isin(tasks)]
     gaps = np.log10(runs.gap.clip(upper=1.0))
-    return (gaps - gaps.groupby(runs.task).transform("mean")).groupby(runs.method).mean()
+    met = runs.groupby("method").task.nunique()
+    relative = (gaps - gaps.groupby(runs.task).transform("mean")).groupby(runs.method).mean()
+    partly = relative[met >= MOST * met.max()] + NEVER * (met < met.max())  # after those that met all
+    return partly.dropna()
 
 
 def present(labels: Sequence[str], frame: pd.DataFrame, column: str | None = None) -> list[str]:

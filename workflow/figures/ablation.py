@@ -14,15 +14,16 @@ from matplotlib.lines import Line2D
 
 from benchmarks.harness.errors import UsageError, unknown
 from workflow.figures import _panels as panels
-from workflow.figures.style import ABLATED, MARKERS, look, spell, variants
+from workflow.figures.style import MARKERS, look, spell, variants, wholes
 from workflow.figures.tables import Tables, choose
 
 TASK_COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#000000")
+WIDEST = 100.0  # factor; what lies beyond is drawn at the edge with its number
 
 
 @dataclass(frozen=True)
 class Options:
-    """`families`: full method → its ablations (default: every label <full>_<part>); `tasks`."""
+    """`families`: full method → its ablations (default: all that are `tuned_as` it); `tasks`."""
 
     families: dict[str, list[str]] | None = None
     tasks: list[str] | None = None
@@ -71,12 +72,11 @@ def task_look(index: int) -> tuple[str, str]:
 def read_families(given: dict[str, list[str]] | None, present: list[str], tables: Tables) -> dict[str, list[str]]:
     """Return full method → ablations, all of them in the tables."""
     if given is None:
-        families = {full: parts for full in ABLATED if (parts := variants(full, present))}
+        families = {full: variants(full, present) for full in wholes(present)}
         if not families:
-            starts = " or ".join(f"{full}_" for full in ABLATED)
             raise UsageError(
-                f"{tables.folder / 'runs.parquet'} has no ablation: no label starts with {starts} "
-                "beside the full method; set `families` in the figure's options"
+                f"{tables.folder / 'runs.parquet'} has no ablation: no label is `tuned_as` a method beside it; "
+                "set `families` in the figure's options"
             )
         return families
     for full, parts in given.items():
@@ -124,6 +124,7 @@ def draw_family(axes: Axes, ratios: pd.DataFrame, parts: list[str], tasks: list[
         panels.note(axes, "no ablation of this method has a final loss")
         return
     limit = max(3.0, finite.ratio.max(), 1 / finite.ratio.min(), finite.high[np.isfinite(finite.high)].max()) * 1.4
+    limit = min(limit, WIDEST)
     for row, part in enumerate(parts):
         for index, task in enumerate(tasks):
             found = ratios[(ratios.part == part) & (ratios.task == task)]
@@ -136,7 +137,19 @@ def draw_family(axes: Axes, ratios: pd.DataFrame, parts: list[str], tasks: list[
                 axes.text(limit, y, word + " ", color=color, fontsize=6, ha="right", va="center")
                 continue
             axes.plot([max(low, 1 / limit), min(high, limit)], [y, y], color=color, linewidth=1.2, alpha=0.7)
-            axes.plot(ratio, y, marker=marker, color=color, markersize=4.5, linestyle="")
+            inside = min(max(ratio, 1 / limit), limit)
+            axes.plot(inside, y, marker=marker, color=color, markersize=4.5, linestyle="", clip_on=False)
+            if inside != ratio:
+                side = {"ha": "right", "xytext": (-5, 0)} if ratio > 1 else {"ha": "left", "xytext": (5, 0)}
+                text = f"{ratio:.0f}" if ratio > 1 else f"1/{1 / ratio:.0f}"
+                place = {
+                    "va": "center",
+                    "textcoords": "offset points",
+                    "zorder": 5,
+                    "bbox": panels.GROUND | {"alpha": 1},
+                    **side,
+                }
+                axes.annotate(text, (inside, y), color=color, fontsize=6, **place)
         if row % 2:
             axes.axhspan(row - 0.5, row + 0.5, color="#f5f5f5", zorder=0)
     axes.axvline(1, color="#444444", linewidth=0.8)

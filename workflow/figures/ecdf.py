@@ -55,7 +55,7 @@ def draw(tables: Tables, options: Options) -> Figure:
     met = {title: hits[hits.task.isin(members)].groupby("method").task.nunique() for title, members in classes.items()}
     complete = {title: [m for m in methods if met[title].get(m, 0) == len(classes[title])] for title in classes}
     drawn = [method for method in methods if any(method in shown for shown in complete.values())]
-    strong = panels.emphasised(drawn, panels.typical_gap(tables, tasks))
+    strong = panels.emphasised(drawn, panels.typical_gap(tables))
     omitted: dict[str, list[str]] = {}
     for (title, members), (top, bottom) in zip(classes.items(), grid.T, strict=True):
         here, shown = hits[hits.task.isin(members)], complete[title]
@@ -157,6 +157,7 @@ def draw_steps(axes: Axes, x: np.ndarray, band: Band, method: str, strong: bool)
     """Draw one method's rising share."""
     middle, low, high = band
     style = panels.stroke(method, strong)
-    axes.plot(x, middle, marker=look(method).marker, markevery=(0.05, 0.2), markersize=3.4 if strong else 2, **style)
+    marker = look(method).marker if strong else ""
+    axes.plot(x, middle, marker=marker, markevery=(0.05, 0.2), markersize=3.4, **style)
     if strong:
         axes.fill_between(x, low, high, color=style["color"], alpha=0.1, linewidth=0, zorder=1)

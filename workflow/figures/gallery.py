@@ -45,7 +45,7 @@ def draw(tables: Tables, options: Options) -> Figure:
     methods = choose("method", options.methods, asked, tables.methods())
     oracles = tables.oracles()
     shown = options.methods or pick(runs[runs.task.isin(tasks)], methods, oracles)
-    strong = panels.emphasised(methods) if len(methods) <= panels.CROWD else shown
+    strong = panels.emphasised(methods, panels.typical_gap(tables))
     rows = -(-(len(shown) + 2) // COLUMNS)
     columns = -(-(len(shown) + 2) // rows)
     figure = plt.figure(figsize=(1.16 * columns + 3.6, max(1.34 * rows + 0.12, 1.9) * len(tasks)))
@@ -66,7 +66,8 @@ def draw(tables: Tables, options: Options) -> Figure:
             panels.draw_curve(axes, curves[curves.method == method], method, "cost", "gap", method in strong)
         axes.set_xscale("log")
         panels.log_axis(axes.xaxis)
-        panels.gap_axis(axes, *panels.gap_range(curves))
+        panels.gap_axis(axes, *panels.gap_range(curves, oracles))
+        panels.bounds(axes, curves, oracles)
         axes.set_xlabel("cost (evaluations)")
         axes.set_ylabel(panels.GAP_LABEL)
     drawn = panels.present(methods, frame[frame.task.isin(tasks)], "gap")

@@ -14,7 +14,6 @@ from workflow.figures import _panels as panels
 from workflow.figures.style import main_methods
 from workflow.figures.tables import Tables, choose
 
-SHOWN = ("zerograds", "prdpt", "prdpt_exact", "spsa", "evolution_strategy", "finite_differences")
 ROWS = {
     "gradient_norm_variance": "variance of\nthe gradient's norm",
     "relative": "relative variance\n(variance / mean²)",
@@ -34,7 +33,7 @@ def draw(tables: Tables, options: Options) -> Figure:
     """Return the figure: one column per task, three measures of the gradient estimate over the cost."""
     facts = tables.tasks()
     frame = diagnostics(tables)
-    known = panels.present(SHOWN, frame) or sorted(frame.method.unique())
+    known = main_methods(tables.of_kind("gradient estimator", frame.method)) or sorted(frame.method.unique())
     methods = choose("method with a gradient", options.methods or known, frame.method, tables.methods())
     frame = frame[frame.method.isin(methods) & frame.task.isin(facts.index)]
     if frame.empty:
@@ -58,6 +57,7 @@ def draw(tables: Tables, options: Options) -> Figure:
                     axes.axhline(0, color="#666666", linewidth=0.6)
                 elif (here.value > 0).any():
                     axes.set_yscale("log")
+                    panels.frame_lines(axes)
                     panels.log_axis(axes.yaxis)
             else:
                 missing = "no true gradient to compare with" if metric == "gradient_cosine" else "not logged"
@@ -68,7 +68,7 @@ def draw(tables: Tables, options: Options) -> Figure:
         grid[0, column].set_title(panels.task_title(task, facts.dim[task]))
         grid[2, column].set_xlabel("cost (evaluations)")
     drawn = panels.present(methods, frame[frame.task.isin(tasks)], "value")
-    asked = options.methods or panels.present(SHOWN, tables.endings())
+    asked = options.methods or main_methods(tables.of_kind("gradient estimator", tables.methods()))
     panels.legend_below(figure, drawn, remark=panels.absences(tables, asked, frame.method))
     return figure
 

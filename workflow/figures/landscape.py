@@ -74,7 +74,7 @@ def draw(tables: Tables, options: Options) -> Figure:
                 (left, grid[grid.kind == "loss"], "loss"),
                 (right, grid[(grid.kind == "smoothed") & (grid.sigma == sigma)], f"loss smoothed with σ = {sigma:g}"),
             ):
-                draw_contours(axes, part, grid)
+                draw_contours(axes, part, grid, here)
                 draw_paths(axes, here, methods)
                 if why:
                     panels.note(axes, why)
@@ -132,8 +132,8 @@ def draw_over_cost(axes: Axes, walks: pd.DataFrame, methods: list[str], loss: pd
     axes.grid(False)
 
 
-def draw_contours(axes: Axes, part: pd.DataFrame, grid: pd.DataFrame) -> None:
-    """Draw a loss over two unknowns as filled contours, with start and target."""
+def draw_contours(axes: Axes, part: pd.DataFrame, grid: pd.DataFrame, walks: pd.DataFrame) -> None:
+    """Draw a loss over two unknowns as filled contours, with start and target, framed so that all paths are seen."""
     table = part.pivot_table(index="z_1", columns="z_0", values="value")
     values = table.to_numpy()
     levels = np.linspace(values.min(), max(values.max(), values.min() + 1e-12), LEVELS + 1)
@@ -142,14 +142,17 @@ def draw_contours(axes: Axes, part: pd.DataFrame, grid: pd.DataFrame) -> None:
     for kind, style, size in (("start", scenes.START, 6), ("target", scenes.TARGET, 10)):
         place = grid[grid.kind == kind].iloc[0]
         axes.plot(place.z_0, place.z_1, markersize=size, zorder=6, markeredgecolor="white", **style)
-    axes.set_xlim(table.columns.min(), table.columns.max())
-    axes.set_ylim(table.index.min(), table.index.max())
+    inside = walks[["z_0", "z_1"]].dropna()
+    for limits, places, reach in ((axes.set_xlim, table.columns, inside.z_0), (axes.set_ylim, table.index, inside.z_1)):
+        low, high = np.min([places.min(), *reach]), np.max([places.max(), *reach])
+        limits(low - 0.03 * (high - low), high + 0.03 * (high - low))
+    axes.set_facecolor("#f3f3f3")  # paths may leave what was rendered, and are not cut
     axes.set_aspect("equal")
     axes.grid(False)
 
 
 def draw_paths(axes: Axes, walks: pd.DataFrame, methods: list[str]) -> None:
-    """Draw the runs' paths over two unknowns; what leaves the panel is cut."""
+    """Draw the runs' paths over two unknowns."""
     for method, run in each_run(walks, methods):
         style = look(method)
         axes.plot(run.z_0, run.z_1, color=style.color, linestyle=style.linestyle, linewidth=0.9, zorder=4)

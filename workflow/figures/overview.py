@@ -26,7 +26,8 @@ CODES = {
     "stopped": "s",
 }
 MEANING = (
-    "Cells: median gap over seeds (1 = start, 0 = optimum or ≤ 1e-4). ∅ unsupported · M out of memory · ∞ diverged · "
+    "Cells: median gap over seeds (1 = start, 0 = optimum or ≤ 1e-4), above them how many are ranked there."
+    " ∅ unsupported · M out of memory · ∞ diverged · "
     "? invalid loss · ✗ crashed · $ too dear for this suite · t hung · "
     "s stopped itself · blank: not asked for. Relative rank: mean over the tasks that it ran on, 0 = best, 1 = last; "
     "below the line, methods that were asked for fewer tasks."
@@ -61,11 +62,11 @@ def draw(tables: Tables, options: Options) -> Figure:
     figure, axes = plt.subplots(figsize=(max(2.9 + 0.42 * len(tasks), 4.6), 1.5 + 0.19 * len(ordered)))
     norm = LogNorm(vmin=GAP_FLOOR, vmax=1.0)
     colors = np.ma.masked_invalid(gap.clip(GAP_FLOOR, 1.0).to_numpy())
-    image = axes.pcolormesh(colors, cmap="cividis_r", norm=norm, linewidth=0.6, edgecolors="white")
+    image = axes.pcolormesh(colors, cmap="cividis", norm=norm, linewidth=0.6, edgecolors="white")
     for row, method in enumerate(ordered):
         for column, task in enumerate(tasks):
             value, sign = gap.loc[method, task], status.loc[method, task]
-            light = np.isfinite(value) and norm(np.clip(value, GAP_FLOOR, 1.0)) > 0.55
+            light = np.isfinite(value) and norm(np.clip(value, GAP_FLOOR, 1.0)) < 0.45
             write(axes, column + 0.5, row, cell_text(value, sign), "white" if light else "#222222")
         write(axes, len(tasks) + 0.7, row, f"{rank[method]:.2f}" if np.isfinite(rank[method]) else "–", "#222222", 7)
     if fewer.any() and not fewer.all():
@@ -74,8 +75,13 @@ def draw(tables: Tables, options: Options) -> Figure:
     axes.set_xlim(0, len(tasks) + 1.2)
     axes.set_ylim(len(ordered), 0)
     axes.set_yticks(np.arange(len(ordered)) + 0.5, [look(method).name for method in ordered])
+    for label, method in zip(axes.get_yticklabels(), ordered, strict=True):
+        label.set_fontweight("bold" if method in tables.fresh() else "normal")
+    entrants = scores.groupby("task").n_ranked.max()
     names = [f"{spell(task)} · {panels.number(facts.dim[task])}-D" if np.isfinite(facts.dim[task]) else spell(task)
              for task in tasks]  # fmt: skip
+    for column, task in enumerate(tasks):
+        write(axes, column + 0.5, -1, panels.number(entrants[task]) if entrants[task] > 0 else "–", "#222222", 6.5)
     axes.set_xticks(np.arange(len(tasks)) + 0.5, names, rotation=45, ha="right", rotation_mode="anchor")
     axes.grid(visible=False)
     axes.tick_params(length=0, pad=2)

@@ -18,8 +18,7 @@ WIDTH = 0.98  # inches of a picture
 
 @dataclass(frozen=True)
 class Options:
-    """`families` (default: all), `learners` (default: general, overfit, finetune and the main ones that learn to
-    descend), `members` shown of each family."""
+    """`families` (default: all), `learners` (default: all, of many those drawn strongly), `members` of each family."""
 
     families: list[str] | None = None
     learners: list[str] | None = None

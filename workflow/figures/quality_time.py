@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from workflow.figures import _appearance as appearance
 from workflow.figures import _panels as panels
-from workflow.figures.style import look
+from workflow.figures.style import family_title, look
 from workflow.figures.tables import Tables
 
 SPREAD = 0.09  # decades by which members' points are moved apart sideways
@@ -47,7 +47,7 @@ def draw(tables: Tables, options: Options) -> Figure:
     for axes, (family, fact) in zip(grid.flat, facts.iterrows(), strict=False):
         here = [label for label in learners if (family, label) in models.index]
         ends = {label: end_step(fact.inner_steps, models.loc[(family, label)]) for label in here}
-        axes.set_title(appearance.title(family))
+        axes.set_title(family_title(family))
         mine = points[(points.family == family) & points.learner.isin(here)]
         if not np.isfinite(mine.value).any():
             panels.emptied(axes, f"no finite value: {appearance.why(tables, family, learners)}")

@@ -16,7 +16,7 @@ from benchmarks.harness.errors import UsageError
 from workflow.figures import _panels as panels
 from workflow.figures import _scenes as scenes
 from workflow.figures.gallery import draw_picture
-from workflow.figures.style import look, spell
+from workflow.figures.style import look, spell, variants
 from workflow.figures.tables import Tables, choose
 
 METRICS = {"image_mse": "image MSE", "parameter_mse": "parameter MSE"}
@@ -53,7 +53,7 @@ def draw(tables: Tables, options: Options) -> Figure:
     others = options.others
     if others is None:
         rivals = [label for label in present if label not in {options.ours, *gradients, *tables.oracles()}]
-        rivals = [label for label in rivals if not label.startswith(f"{options.ours}_")]
+        rivals = [label for label in rivals if label not in variants(options.ours, [options.ours, *rivals])]
         others = scenes.ranked(medians, rivals)[:OTHERS]
     choose("method", others, known)
     columns = len(others) + 3 + bool(gradients)

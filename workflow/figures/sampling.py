@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 from benchmarks.harness.errors import UsageError, unknown
 from workflow.figures import _panels as panels
@@ -57,7 +57,7 @@ def draw(tables: Tables, options: Options) -> Figure:
         draw_model(axes, table[table.model == model], methods)
         axes.set_title(MODELS[model])
         axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_locator(LogLocator(base=2, numticks=6))
+        axes.xaxis.set_major_locator(FixedLocator(sorted(table.n.unique())))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_locator(NullLocator())
         if options.metric != "psnr":  # which is a logarithm already

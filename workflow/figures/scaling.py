@@ -56,13 +56,16 @@ def draw(tables: Tables, options: Options) -> Figure:
     budgets = tables.read("runs.parquet", ["task", "budget"]).groupby("task").budget.max()
     equal = budgets.groupby(facts.problem).min()  # sizes may have different budgets: they are compared at the least
     scores = at_equal_cost(scores, tables.gap_curves(), facts.problem.map(equal))
-    strong = panels.emphasised(methods, panels.typical_gap(tables, scores.task.unique()))
+    strong = panels.emphasised(methods, panels.typical_gap(tables))
+    oracles = tables.oracles()
     columns = len(problems) + 2
     figure, grid = plt.subplots(1, columns, figsize=(2.55 * columns, 2.9), squeeze=False)
     for axes, problem in zip(grid[0], problems, strict=False):
         here = scores[scores.problem == problem]
         if draw_measure(axes, here, methods, strong, "gap_median"):
-            panels.gap_axis(axes, *panels.gap_range(here.rename(columns={"gap_median": "gap"})))
+            shown = here.rename(columns={"gap_median": "gap"})
+            panels.gap_axis(axes, *panels.gap_range(shown, oracles))
+            panels.bounds(axes, shown, oracles)
         else:
             panels.emptied(axes, tables.why(facts.index[facts.problem == problem], methods))
         budget = equal.get(problem, np.nan)
@@ -116,7 +119,9 @@ def draw_measure(axes: Axes, scores: pd.DataFrame, methods: list[str], strong: l
     drawn = False
     for method in methods:
         rows = scores[scores.method == method]
-        good = rows[rows[column].notna() & ~rows.status.isin(UNSCORED)]
+        # What a clock ended has no score, but its time per evaluation and its memory were measured.
+        scored = ~rows.status.isin(UNSCORED) | (column != "gap_median")
+        good = rows[rows[column].notna() & scored]
         if good.empty:
             continue
         drawn = True
@@ -124,12 +129,14 @@ def draw_measure(axes: Axes, scores: pd.DataFrame, methods: list[str], strong: l
         good = good.assign(dim=good.dim.groupby(near).transform("median"))
         line = good.groupby("dim")[column].median()
         style = panels.stroke(method, method in strong)
-        axes.plot(line.index, line, marker=look(method).marker, markersize=3.6 if method in strong else 2.2, **style)
+        axes.plot(line.index, line, marker=look(method).marker if method in strong else "", markersize=3.6, **style)
         if column == "gap_median" and method in strong:
             band = good.groupby("dim")[["gap_low", "gap_high"]].median().clip(upper=1e3)
             axes.fill_between(band.index, band.gap_low, band.gap_high, color=style["color"], alpha=0.13, linewidth=0)
         mark = {"color": style["color"], "linestyle": "", "zorder": 6, "alpha": style["alpha"]}
-        if (rows.dim[rows.status.isin(LEFT_OUT)] > line.index.max()).any():
+        left_out = rows.status.isin(LEFT_OUT)
+        last = rows.dim[~left_out].max() <= 1.2 * line.index.max()  # it ran at no larger size
+        if last and (rows.dim[left_out] > line.index.max()).any():
             axes.plot(line.index[-1], line.iloc[-1], marker="x", markersize=8, markeredgewidth=1.6, **mark)
     return drawn
 

@@ -19,7 +19,7 @@ from workflow.figures.plateau import TITLES
 from workflow.figures.tables import Tables, choose
 
 CASES = list(TITLES)
-DROP = 0.05  # of the start's loss: dots of the second, third … method lie that much below the curve
+LIFT = 0.05  # of the start's loss: dots of the second, third … method lie that much above the curve
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def draw(tables: Tables, options: Options) -> Figure:
             panels.note(axes, f"no path of replicate {options.seed}: {tables.why([task], methods or None)}")
         for rank, method in enumerate(methods):
             draw_walk(axes, here[here.method == method], method, loss, rank)
-        axes.set_ylim(bottom=-0.06 - DROP * len(methods))
+        axes.set_ylim(bottom=-0.06)
         axes.set_xlabel("unknown z (natural steps)")
         if first is None:
             first = axes
@@ -80,7 +80,7 @@ def draw(tables: Tables, options: Options) -> Figure:
     absent = scenes.remark(tables, tasks, options.methods, walked)
     remark = f"Dots: the incumbent at the checkpoints of replicate {options.seed}, the last one large, on the loss"
     if len(methods) > 1:
-        remark += " (each further method a little below it, to be seen)"
+        remark += " (each further method a little above it, to be seen)"
     panels.footer(figure, entries, panels.lines(f"{remark}." if walked else "", absent))
     return figure
 
@@ -102,7 +102,7 @@ def draw_walk(axes: Axes, walk: pd.DataFrame, method: str, loss: pd.DataFrame, r
     size = {"linestyle": "", "zorder": 7 + rank}
 
     def height(z: np.ndarray) -> np.ndarray:
-        return np.interp(z, loss.z_0, loss.value) - DROP * rank
+        return np.interp(z, loss.z_0, loss.value) + LIFT * rank
 
     axes.plot(covered, height(covered), color=style["color"], linewidth=0.6, zorder=6)
     axes.plot(x, height(x), markersize=3.6, **size, **style)

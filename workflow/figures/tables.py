@@ -11,21 +11,54 @@ import pandas as pd
 
 from benchmarks.harness.errors import UsageError, unknown
 from benchmarks.harness.statuses import GOOD, UNSCORED
-from workflow.figures.style import spell
+from workflow.figures.style import look, spell, wear
 from workflow.tables.pictures import read_pictures
+from workflow.tables.schema import schema
 from workflow.tables.targets import GAPS, gap
 from workflow.tables.written import read_written
 
 MARKED = {"status": "", "phase": "", "reason": ""}  # columns that tell how a row ended, and what an older table means
+LABELS = "labels.csv"
 GAP_FLOOR = float(GAPS[-1])  # figures show smaller gaps as this one
 
 
 class Tables:
-    """The tables in one folder, read once each."""
+    """The tables in one folder, read once each; opened, its labels.csv says how everybody looks."""
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
         self._frames: dict[str, pd.DataFrame] = {}
+        wear(self.labels())
+
+    def labels(self, what: str | None = None) -> pd.DataFrame:
+        """Return labels.csv, the rows of methods, learners or families alone; empty where there is none."""
+        if not (self.folder / LABELS).is_file():
+            return pd.DataFrame(columns=list(schema("labels")["columns"]))
+        labels = self.read(LABELS, list(schema("labels")["columns"]), empty=True)
+        return labels if what is None else labels[labels["what"] == what]
+
+    def sources(self) -> str:
+        """Return which rows are fresh and where the others come from; "" where nothing stored is among them."""
+        if not (self.folder / "reference.csv").is_file():
+            return ""
+        runs = self.read("runs.parquet", ["source", "wall_s"])
+        stored = runs[runs.source.str.startswith("stored")]
+        fresh = [look(label).name for label in self.fresh()]
+        where = dict.fromkeys(stored.source.str.removeprefix("stored: "))
+        told = f"Run here: {', '.join(fresh) or 'nothing'}. Stored: {'; '.join(where) or 'nothing'}."
+        return told + " Seconds of another machine are left out." * bool(stored.wall_s.isna().any())
+
+    def fresh(self) -> list[str]:
+        """Return the methods that ran here, where others are stored."""
+        if not (self.folder / "reference.csv").is_file():
+            return []
+        runs = self.read("runs.parquet", ["method", "source"])
+        return runs.method[runs.source == "fresh"].unique().tolist()
+
+    def of_kind(self, kind: str, methods: Iterable[str]) -> list[str]:
+        """Return those of these methods that are of a kind, in the order of legends."""
+        labels, asked = self.labels("method"), set(methods)
+        return [label for label in labels.label[labels.kind == kind] if label in asked]
 
     def _path(self, name: str) -> Path:
         path = self.folder / name

@@ -27,7 +27,11 @@ def draw(tables: Tables, options: Options) -> Figure:
     tasks = choose("task", options.tasks, facts.index)
     methods = choose("method", options.methods, main_methods(tables.methods()), tables.methods())
     frame = frame[frame.task.isin(tasks) & frame.method.isin(methods)]
-    strong = panels.emphasised(methods, panels.typical_gap(tables, tasks))
+    oracles = tables.oracles()
+    foreign = set(frame.method) - set(frame.method[frame.wall_s.notna()])  # stored, from another machine
+    methods = [method for method in methods if method not in foreign]
+    frame = frame[frame.method.isin(methods)]
+    strong = panels.emphasised(methods, panels.typical_gap(tables))
     figure, grid = panels.grid_of_panels(len(tasks), "seconds", panels.GAP_LABEL)
     for axes, task in zip(grid, tasks, strict=True):
         here = frame[frame.task == task]
@@ -39,7 +43,8 @@ def draw(tables: Tables, options: Options) -> Figure:
             panels.draw_curve(axes, here[here.method == method], method, "wall_s", "gap", method in strong)
         axes.set_xscale("log")
         panels.log_axis(axes.xaxis)
-        panels.gap_axis(axes, *panels.gap_range(here))
+        panels.gap_axis(axes, *panels.gap_range(here, oracles))
+        panels.bounds(axes, here, oracles)
     drawn = panels.present(methods, frame, "gap")
     panels.legend_below(figure, drawn, strong, remark=panels.absences(tables, methods, drawn, tasks))
     return figure

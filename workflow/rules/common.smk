@@ -18,7 +18,7 @@ from snakemake.settings.types import DeploymentMethod
 
 from benchmarks.harness import search
 from benchmarks.harness.errors import UsageError
-from benchmarks.harness.sources import FAMILIES, ROOT, sources
+from benchmarks.harness.sources import DIFFUSION, FAMILIES, GUIDES, LAWS, MEASUREMENTS, ROOT, module_of, sources
 from workflow.lock import guard
 from workflow.suite import load_suite, to_json
 
@@ -36,6 +36,7 @@ TABLES_OF_RUNS = [
     "robustness.csv",
     "qc.csv",
     "reproduction.csv",
+    "certificates.csv",
     "pictures.npz",
 ]
 TABLES_OF_LEARNERS = [
@@ -46,19 +47,18 @@ TABLES_OF_LEARNERS = [
     "adaptation_pictures.npz",
 ]
 TABLES_OF_SAMPLING = ["sampling.parquet"]
-TABLES_OF_ALL = ["claims.csv", "environment.csv"]
+TABLES_OF_DIFFUSION = [
+    "diffusion.csv",
+    "diffusion_choices.csv",
+    "diffusion_tried.csv",
+    "diffusion_reach.csv",
+    "diffusion_order.csv",
+]
+TABLES_OF_POSTERIOR = ["posterior.csv", "posterior_choices.csv"]
+TABLES_OF_RAYS = ["rays.csv", "rays_maps.parquet", "rays_descents.csv", "rays_endings.csv"]
+TABLES_OF_COMPARISON = ["reference.csv", "leaderboard.csv", "duels.csv"]  # with stored results
+TABLES_OF_ALL = ["labels.csv", "claims.csv", "environment.csv"]
 FAILURES = "failures.csv"
-PAGES_OF_RUNS = {  # page → category and title in the report
-    "methods": ("Tables", "methods"),
-    "scores": ("Tables", "scores"),
-    "gradients": ("Quality and provenance", "gradients"),
-    "quality": ("Quality and provenance", "quality checks"),
-}
-PAGES_OF_LEARNERS = {"learners": ("Tables", "learners")}
-PAGES_OF_ALL = {
-    "claims": ("Tables", "claims"),
-    "environment": ("Quality and provenance", "versions and hardware"),
-}
 
 
 def open_suite():
@@ -71,8 +71,8 @@ def open_suite():
         suite = load_suite(files[0])
     except UsageError as error:
         raise WorkflowError(str(error)) from None
-    if suite.config != config:
-        key = next(key for key in config if config[key] != suite.config.get(key))
+    if suite.own != config:
+        key = next(key for key in config if config[key] != suite.own.get(key))
         raise WorkflowError(
             f"--config {key}=…: what decides the numbers stands in the suite's file alone; "
             f"copy {files[0]}, give it another name under `suite:` and change {key!r} there"
@@ -111,9 +111,12 @@ TABLES = (
     (TABLES_OF_RUNS if SUITE.cells else [])
     + (TABLES_OF_LEARNERS if SUITE.meta_cells else [])
     + (TABLES_OF_SAMPLING if SUITE.sampling else [])
+    + (TABLES_OF_DIFFUSION if SUITE.diffusion else [])
+    + (TABLES_OF_POSTERIOR if SUITE.posterior else [])
+    + (TABLES_OF_RAYS if SUITE.rays else [])
+    + (TABLES_OF_COMPARISON if SUITE.reference else [])
     + TABLES_OF_ALL
 )
-PAGES = (PAGES_OF_RUNS if SUITE.cells else {}) | (PAGES_OF_LEARNERS if SUITE.meta_cells else {}) | PAGES_OF_ALL
 CELLS = {(cell.task, cell.method): cell for cell in [*SUITE.cells, *SUITE.untuned_cells]}
 SCENES = {  # label → problem and parameters
     label: [task.problem, task.params] for label, task in SUITE.tasks.items() if task.problem.startswith("rendering.")
@@ -143,13 +146,15 @@ def modules(*names):
 
 def sources_of_task(wildcards):
     problem = SUITE.tasks[wildcards.task].problem
-    return sorted(modules("benchmarks.harness.calibrate") | modules(f"benchmarks.{problem}"))
+    return sorted(modules("benchmarks.harness.calibrate") | modules(module_of("benchmarks", problem)))
 
 
 def sources_of_cell(wildcards):
     cell = CELLS[wildcards.task, wildcards.method]
     runner = modules("benchmarks.harness.runner")
-    return sorted(runner | modules(f"benchmarks.{cell.problem}") | modules(f"methods.{cell.algorithm}"))
+    return sorted(
+        runner | modules(module_of("benchmarks", cell.problem)) | modules(module_of("methods", cell.algorithm))
+    )
 
 
 def sources_of_tuning(wildcards):
@@ -158,7 +163,7 @@ def sources_of_tuning(wildcards):
 
 def sources_of_training(wildcards):
     cell = LEARNERS[wildcards.family, wildcards.learner]
-    world, learner = f"benchmarks.{FAMILIES}.{cell.world}", f"methods.meta.{cell.algorithm}"
+    world, learner = module_of(f"benchmarks.{FAMILIES}", cell.world), module_of("methods.meta", cell.algorithm)
     return sorted(modules("benchmarks.harness.meta_train") | modules(world) | modules(learner))
 
 
@@ -177,6 +182,13 @@ def sources_of_scenes():
 
 def sources_of_figure(wildcards):
     return sorted(modules("workflow.figures.__main__", f"workflow.figures.{wildcards.figure}"))
+
+
+def sources_of_report():
+    boards = [f"workflow.report.{path.stem}" for path in sorted((ROOT / "workflow/report").glob("board_*.py"))]
+    shown = [path for kind in ("page/**/*.*", "*.rst") for path in (ROOT / "workflow/report").glob(kind)]
+    files = [ours(path.relative_to(ROOT).as_posix()) for path in shown]
+    return sorted(modules("workflow.report.__main__", *boards)) + sorted(files)
 
 
 def calibration(wildcards):
@@ -209,6 +221,37 @@ def sampling_spec(wildcards):
     return to_json(SUITE.sampling[wildcards.model])
 
 
+def sources_of_diffusion(wildcards):
+    spec = SUITE.diffusion[wildcards.law]
+    samplers = {entry.get("algorithm", label) for label, entry in spec["samplers"].items()}
+    used = [module_of(DIFFUSION, sampler) for sampler in sorted(samplers)]
+    return sorted(modules("benchmarks.harness.diffusion", module_of(f"benchmarks.{LAWS}", spec["law"]), *used))
+
+
+def diffusion_spec(wildcards):
+    return to_json(SUITE.diffusion[wildcards.law])
+
+
+def sources_of_posterior(wildcards):
+    spec = SUITE.posterior[wildcards.measured]
+    guides = {entry.get("algorithm", label) for label, entry in spec["guides"].items()}
+    used = [module_of(GUIDES, guide) for guide in sorted(guides)]
+    measurement = module_of(f"benchmarks.{MEASUREMENTS}", spec["measurement"])
+    return sorted(modules("benchmarks.harness.posterior", measurement, *used))
+
+
+def sources_of_rays(wildcards):
+    return sorted(modules("benchmarks.harness.rays", module_of("benchmarks", SUITE.rays[wildcards.scene]["problem"])))
+
+
+def rays_spec(wildcards):
+    return to_json(SUITE.rays[wildcards.scene])
+
+
+def posterior_spec(wildcards):
+    return to_json(SUITE.posterior[wildcards.measured])
+
+
 def options_of_figure(wildcards):
     return to_json(SUITE.figures[wildcards.figure])
 
@@ -217,22 +260,26 @@ def tables_of_figure(wildcards):
     own = {
         "plateau": ["landscape.parquet"],
         "surrogate": ["surrogate.parquet"],
+        "influence": ["labels.csv", "influence.parquet"],
         "landscape": [*TABLES, "scene_landscape.parquet"],
+        "worlds": [*TABLES, "worlds.npz"],
         "scenes": [*TABLES, "scene_landscape.parquet"],
     }
     return [f"{FOLDER}/tables/{name}" for name in own.get(wildcards.figure, TABLES)]
 
 
 def drawing_commands():
-    """One line per figure, for drawing all of them whatever else exists."""
+    """One line per figure, for drawing all of them whatever else exists, and one for the report."""
     command = (
         "python -m workflow.figures {name} --tables {folder}/tables --options {options}"
         " --out {folder}/figures/{name}.pdf --record {folder}/logs/figures/{name}.json"
     )
-    return "\n".join(
+    lines = [
         command.format(name=name, folder=shlex.quote(FOLDER), options=shlex.quote(to_json(options)))
         for name, options in SUITE.figures.items()
-    )
+    ]
+    names = " ".join(map(shlex.quote, SUITE.figures))
+    return "\n".join([*lines, f"python -m workflow.report --results {shlex.quote(FOLDER)} --figures {names}"])
 
 
 def tell_failures():
@@ -266,6 +313,12 @@ def minutes_of_tuning(wildcards):
 
 def memory_of_family(wildcards):
     return BASE_MIB + ceil(1024 * SUITE.config["families"][wildcards.family].get("memory_gib", 4))
+
+
+def stored():
+    """The tables of the results that the suite compares with."""
+    names = ["tasks.csv", "scores.csv", "runs.parquet", "curves.parquet"] if SUITE.reference else []
+    return [(SUITE.reference.folder / "tables" / name).as_posix() for name in names]
 
 
 def of_all_learners(folder, name):

@@ -7,12 +7,7 @@ rule figure:
         sources=sources_of_figure,
     output:
         pdf=f"{FOLDER}/figures/{{figure}}.pdf",
-        png=report(
-            f"{FOLDER}/figures/{{figure}}.png",
-            caption="../report/figure.rst",
-            category="Figures",
-            labels={"figure": "{figure}"},
-        ),
+        png=f"{FOLDER}/figures/{{figure}}.png",
         # Whether it could be drawn: one that could not is a panel that says why, and a row of failures.csv.
         record=f"{FOLDER}/logs/figures/{{figure}}.json",
     log:
@@ -37,7 +32,7 @@ rule figures:
         expand(f"{FOLDER}/figures/{{figure}}.pdf", figure=SUITE.figures),
 
 
-# All figures anew from the tables that are there, for instance in a fresh checkout: no run is asked for.
+# All figures and the report anew from the tables that are there, for instance in a fresh checkout: no run is asked for.
 rule redraw:
     log:
         f"{FOLDER}/logs/redraw.log",

@@ -1,29 +1,4 @@
-# One HTML file with everything. Its parts are outputs marked with report(…); Snakemake itself puts them together.
-
-
-rule pages:
-    input:
-        tables=[f"{FOLDER}/tables/{name}" for name in TABLES],
-        sources=sorted(modules("workflow.pages")),
-    output:
-        [
-            report(
-                f"{FOLDER}/report/{page}.html",
-                caption=f"../report/{page}.rst",
-                category=category,
-                labels={"table": title},
-            )
-            for page, (category, title) in PAGES.items()
-        ],
-    log:
-        f"{FOLDER}/logs/pages.log",
-    conda:
-        "../../environment.yml"
-    params:
-        results=subpath(output[0], ancestor=2),
-        pages=list(PAGES),
-    shell:
-        logged("python -m workflow.pages --results {params.results:q} --pages {params.pages:q}")
+# One HTML file with everything that tables and figures say.
 
 
 # Last of all tables, as figures can fail, too.
@@ -33,40 +8,35 @@ rule failures:
         records=expand(f"{FOLDER}/logs/figures/{{figure}}.json", figure=SUITE.figures),
         sources=sorted(modules("workflow.failures")),
     output:
-        table=f"{FOLDER}/tables/{FAILURES}",
-        page=report(
-            f"{FOLDER}/report/failures.html",
-            caption="../report/failures.rst",
-            category="Tables",
-            labels={"table": "what did not run, and why"},
-        ),
+        f"{FOLDER}/tables/{FAILURES}",
     log:
         f"{FOLDER}/logs/failures.log",
     conda:
         "../../environment.yml"
     params:
         config=SUITE.path.as_posix(),
-        results=subpath(output.table, ancestor=2),
+        results=subpath(output[0], ancestor=2),
     shell:
         logged("python -m workflow.failures --config {params.config:q} --results {params.results:q}")
 
 
 rule report:
     input:
-        figures=rules.figures.input,
-        pages=rules.pages.output,
-        failures=rules.failures.output.page,
+        tables=[f"{FOLDER}/tables/{name}" for name in TABLES],
+        figures=[f"{FOLDER}/figures/{name}.{kind}" for name in SUITE.figures for kind in ("pdf", "png")],
+        failures=rules.failures.output,
+        sources=sources_of_report(),
     output:
         f"{FOLDER}/report.html",
     log:
         f"{FOLDER}/logs/report.log",
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
     params:
-        config=SUITE.path.as_posix(),
-        snakefile=ours("Snakefile"),
+        results=subpath(output[0], parent=True),
+        figures=list(SUITE.figures),
     shell:
-        logged(
-            "python -m snakemake --snakefile {params.snakefile:q} --cores 1 --nolock --configfile {params.config:q}"
-            " --report {output:q} -- {input.figures:q} {input.pages:q} {input.failures:q}"
-        )
+        logged("python -m workflow.report --results {params.results:q} --figures {params.figures:q}")

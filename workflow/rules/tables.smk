@@ -12,6 +12,22 @@ rule tables:
         adaptation=of_all_learners("adaptation", "adaptation.parquet"),
         pictures=of_all_learners("adaptation", "pictures.npz"),
         sampling=[f"{FOLDER}/sampling/{model}/sampling.parquet" for model in SUITE.sampling],
+        diffusion=[
+            f"{FOLDER}/diffusion/{law}/{name}.parquet"
+            for law in SUITE.diffusion
+            for name in ("values", "choices", "tried")
+        ],
+        posterior=[
+            f"{FOLDER}/posterior/{measured}/{name}.parquet"
+            for measured in SUITE.posterior
+            for name in ("values", "choices")
+        ],
+        rays=[
+            f"{FOLDER}/rays/{scene}/{name}.parquet"
+            for scene in SUITE.rays
+            for name in ("values", "maps", "descents", "endings")
+        ],
+        stored=stored(),
         sources=sorted(modules("workflow.tables.__main__")),
         paper=ours("workflow/tables/paper_prdpt.csv"),
     output:
@@ -33,7 +49,7 @@ rule tables:
         logged("python -m workflow.tables --results {params.results:q} --config {params.config:q}")
 
 
-# Three tables that come from tasks themselves instead of from runs: what the figures of the losses show.
+# Tables that come from tasks themselves instead of from runs: what the figures of the losses show.
 
 
 rule landscape:
@@ -89,3 +105,43 @@ rule surrogate:
         runtime=30,
     shell:
         logged("python -m workflow.tables.surrogate --out {output:q}")
+
+
+rule influence:
+    input:
+        sources=sorted(modules("workflow.tables.influence")),
+    output:
+        f"{FOLDER}/tables/influence.parquet",
+    log:
+        f"{FOLDER}/logs/influence.log",
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    shell:
+        logged("python -m workflow.tables.influence --out {output:q}")
+
+
+# Runs the best rival of each task once more, for pictures of what it had on the way.
+rule worlds:
+    input:
+        tables=[f"{FOLDER}/tables/{name}" for name in ("tasks.csv", "scores.csv", "pictures.npz")],
+        sources=sorted(modules("workflow.tables.worlds")),
+    output:
+        f"{FOLDER}/tables/worlds.npz",
+    log:
+        f"{FOLDER}/logs/worlds.log",
+    conda:
+        "../../environment.yml"
+    threads: SUITE.threads
+    resources:
+        mem_mb=8000,
+        runtime=60,
+        gpu=int(SUITE.device != "cpu"),
+    params:
+        config=SUITE.path.as_posix(),
+        results=subpath(output[0], ancestor=2),
+        shown=to_json(SUITE.figures.get("worlds", {})),
+    shell:
+        logged("python -m workflow.tables.worlds --config {params.config:q} --results {params.results:q}")

@@ -9,13 +9,19 @@ import pandas as pd
 
 from benchmarks.harness.cell import entry
 from benchmarks.harness.errors import UsageError
-from benchmarks.harness.registry import method_class
 from workflow.suite import Suite, load_suite
+from workflow.tables.certificates import make_certificates
 from workflow.tables.claims import run_claims
+from workflow.tables.claims_diffusion import diffusion_claims
 from workflow.tables.claims_learners import learner_claims
+from workflow.tables.claims_posterior import posterior_claims
+from workflow.tables.claims_rays import rays_claims
 from workflow.tables.claims_sampling import sampling_claims
 from workflow.tables.collect import read_curves, read_gradients, read_runs, read_tasks
+from workflow.tables.diffusion import tables_of_diffusion
 from workflow.tables.evidence import Evidence
+from workflow.tables.labels import deterministic, kinds, make_labels
+from workflow.tables.leaderboard import make_duels, make_leaderboard
 from workflow.tables.learners import (
     collect_adaptation_pictures,
     make_quality_at,
@@ -26,11 +32,14 @@ from workflow.tables.learners import (
     read_sampling,
 )
 from workflow.tables.pictures import Pictures, collect_pictures
+from workflow.tables.posterior import tables_of_posterior
 from workflow.tables.quality import Results, make_quality
+from workflow.tables.rays import tables_of_rays
 from workflow.tables.reproduction import make_reproduction
 from workflow.tables.robustness import make_robustness, read_untuned
 from workflow.tables.schema import check, schema
 from workflow.tables.scores import make_scores
+from workflow.tables.stored import FRESH, Stored, joined, read_stored
 from workflow.tables.summary import ORIGIN, make_environment, make_summary
 from workflow.tables.targets import make_hits, make_targets
 from workflow.tables.written import write
@@ -38,12 +47,13 @@ from workflow.tables.written import write
 
 def make_tables(suite: Suite, results: Path) -> dict[str, pd.DataFrame | Pictures]:
     """Return file name → table of everything that the suite's finished cells tell."""
-    tables: dict[str, pd.DataFrame | Pictures] = {}
+    labels = make_labels(suite)
+    tables: dict[str, pd.DataFrame | Pictures] = {"labels.csv": labels}
     claims, origins = [], []
     if suite.cells:
-        tables |= tables_of_runs(suite, results)
+        tables |= tables_of_runs(suite, results, labels)
         evidence = Evidence(
-            *(tables[name] for name in ("tasks.csv", "runs.parquet", "curves.parquet", "gradients.csv"))
+            *(tables[name] for name in ("tasks.csv", "runs.parquet", "curves.parquet", "gradients.csv")), kinds(labels)
         )
         claims += run_claims(evidence)
         origins.append(tables["runs.parquet"])
@@ -56,6 +66,21 @@ def make_tables(suite: Suite, results: Path) -> dict[str, pd.DataFrame | Picture
         sampling = read_sampling(suite.sampling, results)
         tables["sampling.parquet"] = sampling
         claims += sampling_claims(sampling)
+    if suite.diffusion:
+        diffusion = tables_of_diffusion(suite, results)
+        tables |= diffusion
+        claims += diffusion_claims(
+            *(diffusion[f"{name}.csv"] for name in ("diffusion", "diffusion_choices", "diffusion_order")), labels
+        )
+        origins.append(diffusion["diffusion_choices.csv"])
+    if suite.posterior:
+        tables |= tables_of_posterior(suite, results)
+        claims += posterior_claims(tables["posterior.csv"])
+        origins.append(tables["posterior_choices.csv"])
+    if suite.rays:
+        tables |= tables_of_rays(suite, results)
+        claims += rays_claims(tables["rays.csv"], tables["rays_descents.csv"])
+        origins.append(tables["rays_endings.csv"])
     tables["claims.csv"] = check(pd.DataFrame(claims, columns=list(schema("claims")["columns"])), "claims")
     tables["environment.csv"] = make_environment(pd.concat([origin[ORIGIN] for origin in origins]))
     return tables
@@ -74,33 +99,60 @@ def tables_of_learners(suite: Suite, results: Path) -> dict[str, pd.DataFrame | 
     }
 
 
-def tables_of_runs(suite: Suite, results: Path) -> dict[str, pd.DataFrame | Pictures]:
+def tables_of_runs(suite: Suite, results: Path, labels: pd.DataFrame) -> dict[str, pd.DataFrame | Pictures]:
     """Return the tables of methods on tasks."""
     cells = suite.cells
-    labels = dict.fromkeys(cell.task for cell in cells)
-    tasks, gradients = read_tasks(suite.name, labels, results), read_gradients(suite.name, labels, results)
+    asked = dict.fromkeys(cell.task for cell in cells)
+    tasks, gradients = read_tasks(suite.name, asked, results), read_gradients(suite.name, asked, results)
     runs, curves = with_dims(read_runs(cells, results), tasks), read_curves(cells, results)
+    pictures = collect_pictures(cells, suite.pictured, results)
+    stored = read_stored(suite, tasks, runs) if suite.reference else None
+    if stored:
+        runs = joined(runs.assign(source=FRESH), stored.runs, "runs")
+        curves = joined(curves, stored.curves, "curves")
+        pictures = stored.pictures | pictures
     measured = tasks[tasks["status"] == "ok"]  # of the others neither start nor floor is known
-    oracles = {name for name in {cell.algorithm for cell in cells} if method_class(name).oracle}
+    oracles = {label for label, kind in kinds(labels).items() if kind == "oracle"}
     targets = make_targets(measured)
     hits = make_hits(runs, curves, targets)
     scores = make_scores(runs, tasks, hits, oracles)
+    if stored:
+        first = runs.groupby(["task", "method"])["source"].first().str.partition(":")[0].rename("source")
+        scores = check(scores.merge(first, on=["task", "method"]), "scores")
     grid = read_grid(suite.tuned_path)
     untuned = [pair for pair in suite.pairs if suite.tuned_path and not suite.tuned_params(*pair)]
-    return {
+    compared = comparison(suite, stored, scores, hits, labels, runs, tasks) if stored else {}
+    return compared | {
         "tasks.csv": tasks,
         "gradients.csv": gradients,
         "targets.csv": targets,
         "scores.csv": scores,
         "summary.csv": make_summary(scores),
-        "qc.csv": make_quality(Results(cells, measured, runs, curves, scores, grid, untuned)),
+        "qc.csv": make_quality(Results(cells, measured, runs, curves, scores, grid, untuned, deterministic(labels))),
         "runs.parquet": runs,
         "curves.parquet": curves,
         "hits.parquet": hits,
         "robustness.csv": make_robustness(runs, read_untuned(suite.untuned_cells, results), measured),
         "reproduction.csv": make_reproduction(measured, runs, curves),
-        "pictures.npz": collect_pictures(cells, suite.pictured, results),
+        "certificates.csv": make_certificates(tasks, scores),
+        "pictures.npz": pictures,
     }
+
+
+def comparison(
+    suite: Suite,
+    stored: Stored,
+    scores: pd.DataFrame,
+    hits: pd.DataFrame,
+    labels: pd.DataFrame,
+    runs: pd.DataFrame,
+    tasks: pd.DataFrame,
+) -> dict[str, pd.DataFrame]:
+    """Return the tables of one's own methods against what is stored."""
+    own = set(suite.own.get("methods", {}))
+    board = make_leaderboard(scores, hits, labels, own)
+    duels = make_duels(Evidence(tasks, runs, pd.DataFrame()), board, own)
+    return {"reference.csv": stored.reference, "leaderboard.csv": board, "duels.csv": duels}
 
 
 def with_dims(runs: pd.DataFrame, tasks: pd.DataFrame) -> pd.DataFrame:

@@ -121,14 +121,10 @@ def told(pairs: pd.DataFrame) -> str:
     """Return in words what one rival needs for the quality of one learner."""
     steps, rival = pairs["rival_steps"].median(), pairs.index.get_level_values("rival")[0]
     quality, step = pairs["quality"].median(), pairs["step"].iloc[0]
-    text = f"{rival} takes {spelled(steps)} steps for the quality {quality:.3g} of step {step}"
     never = int(np.isinf(pairs["rival_steps"]).sum())
-    return text + (f", {never} of {len(pairs)} seeds not in {pairs['rival_last'].max()}" if never else "")
-
-
-def spelled(steps: float) -> str:
-    """Return a number of steps in words."""
-    return "infinitely many" if np.isinf(steps) else f"{steps:,.0f}"
+    late = f"not within {pairs['rival_last'].max():,} steps in {never} of {len(pairs)} seeds" if never else ""
+    reached = f"takes {steps:,.0f} steps" if np.isfinite(steps) else ""
+    return f"the quality {quality:.3g} of step {step}: {rival} {', '.join(filter(None, (reached, late)))}"
 
 
 def compared(learned: Learned, better: str, worse: str) -> Effect:

@@ -13,6 +13,7 @@ from benchmarks.harness import calibrate, cell
 from benchmarks.harness.cell import Cell
 from benchmarks.harness.errors import UsageError
 from benchmarks.harness.kept import Damaged, load_json, load_table
+from benchmarks.harness.sources import short
 from workflow.tables.schema import check, schema
 
 Content = TypeVar("Content")
@@ -66,7 +67,7 @@ def read_runs(cells: Sequence[Cell], results: Path) -> pd.DataFrame:
     tables = []
     for item in cells:
         table = read_parquet(results / "runs" / item.task / item.method / cell.RUNS, results)
-        tables.append(table.assign(algorithm=item.algorithm))
+        tables.append(table.assign(algorithm=short(item.algorithm)))
     runs = _concatenate(tables)
     return check(runs, "runs")
 

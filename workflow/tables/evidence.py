@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -68,13 +68,22 @@ class Effect:
         return "does not hold" if self.high < no_effect + margin else "inconclusive"
 
 
+def spelled(effect: float) -> str:
+    """Return an effect in two digits; an infinite one says that something was not reached, or needed no step at all."""
+    if np.isinf(effect):
+        return "beyond what was run" if effect > 0 else "from the start"
+    return f"{effect:.2f}"
+
+
 def judged(
     name: str, source: str, claim: str, effect: Effect, no_effect: float = 0.0, tables: str = "runs", note: str = ""
 ) -> Row:
     """Return the row of a claim with its numbers and verdict."""
     if effect.n_pairs:
-        each = ", ".join(f"{task} {value:.2f}" for task, value in effect.by_task.items())
-        measured = f"{effect.mean:.2f} [{effect.low:.2f}, {effect.high:.2f}] over {effect.n_pairs} pairs ({each})"
+        each = ", ".join(f"{task} {spelled(value)}" for task, value in effect.by_task.items())
+        alike = effect.low == effect.mean == effect.high and np.isinf(effect.mean)
+        ends = "" if alike else f" [{spelled(effect.low)}, {spelled(effect.high)}]"
+        measured = f"{spelled(effect.mean)}{ends} over {effect.n_pairs} pairs{'' if alike else f' ({each})'}"
     else:
         measured = "this suite has no pair of runs to compare"
     return {
@@ -103,6 +112,7 @@ class Evidence:
     gradients: pd.DataFrame = field(
         default_factory=lambda: pd.DataFrame(columns=["task", "estimator", "place", "verdict"])
     )
+    kinds: Mapping[str, str] = field(default_factory=dict)  # method → kind, as labels.csv has it
 
     def tasks_where(self, problem: str | None = None, least_dim: int = 1, **params: Any) -> list[str]:
         """Return the labels of tasks of this problem, size and with these parameters."""
@@ -127,10 +137,10 @@ class Evidence:
         sets = [{seed for t, m, seed in index if (t, m) == (task, method)} for method in methods]
         return sorted(set.intersection(*sets)) if sets else []
 
-    def final_gap(self, task: str, method: str, seed: int) -> float:
+    def final_gap(self, task: str, method: str, seed: int, least: float = GAPS[-1]) -> float:
         """Return the gap that a run ended with, cut to the range that is compared; WORST for a failed run."""
         run = self._runs.loc[(task, method, seed)]
-        return float(np.clip(run["gap"], GAPS[-1], WORST)) if run["good"] else WORST
+        return float(np.clip(run["gap"], least, WORST)) if run["good"] else WORST
 
     def advantage(self, tasks: Iterable[str], better: str, worse: str) -> pd.Series:
         """Return log10(gap of `worse` / gap of `better`) at the end, per (task, seed): above 0, `better` is better."""

@@ -20,7 +20,6 @@ from workflow.tables.targets import GAPS
 
 RELATIVE = 1e-5  # two validations of one point may differ by this (same-seed LLVM renders differ by 1e-7)
 SLACK = 1e-3  # of the way from start to floor: how far below its floor a task may be found
-DETERMINISTIC = ("adam", "finite_differences", "nelder_mead")  # equal starts give equal runs
 
 Row = tuple[str, float, str, str]  # subject, value, verdict, explanation
 
@@ -36,6 +35,7 @@ class Results:
     scores: pd.DataFrame
     grid: pd.DataFrame | None = None  # of the tuning whose parameters the suite uses
     untuned: Sequence[tuple[str, str]] = ()  # (task, method) that should be tuned but are not in that table
+    deterministic: frozenset[str] = frozenset()  # methods of which equal starts give equal runs
 
 
 def _limit(value: float, fail: float, warn: float | None = None) -> str:
@@ -207,11 +207,10 @@ def seeds_differ(results: Results) -> Iterator[Row]:
     """No two seeds of a cell leave the same trail of losses and errors: that would be one run counted twice."""
     losses = results.curves[results.curves["metric"].isin(["loss", "parameter_error"])]
     trails = losses.groupby(["task", "method", "seed"])["value"].agg(tuple)
-    algorithms = results.runs.groupby("method")["algorithm"].first()
     rows = []
     for (task, method), cell in trails.groupby(["task", "method"], sort=False):
         moving = cell[cell.map(lambda trail: len(set(trail)) > 2)]
-        if moving.duplicated().any() and algorithms[method] not in DETERMINISTIC:
+        if moving.duplicated().any() and method not in results.deterministic:
             seeds = sorted(moving.index.get_level_values("seed")[moving.duplicated(keep=False)])
             told = f"seeds {seeds} have identical curves: are the random numbers those of the seed?"
             rows.append((f"{task}/{method}", float(len(seeds)), "fail", told))

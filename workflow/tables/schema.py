@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 from pandas.api import types
 
+VERSION = 2  # of all tables together; older ones are read where their columns still tell all that is asked
 FOLDER = Path(__file__).parents[1] / "schemas" / "tables"
 TYPES = {
     "string": lambda column: types.is_object_dtype(column) or types.is_string_dtype(column),

@@ -62,9 +62,9 @@ def make_scores(runs: pd.DataFrame, tasks: pd.DataFrame, hits: pd.DataFrame, ora
         runs: runs.parquet.
         tasks: tasks.csv.
         hits: hits.parquet.
-        oracles: Algorithms that read the true gradient.
+        oracles: Methods that read the true gradient.
     """
-    runs = runs.assign(oracle=runs["algorithm"].isin(oracles))
+    runs = runs.assign(oracle=runs["method"].isin(oracles))
     runs["good"] = good = runs["status"].isin(GOOD) & runs["loss_final"].notna()
     runs["loss"] = runs["loss_final"].where(good).fillna(np.inf)  # a failed run is worse than any other
     runs["gap"] = gap(runs["loss"], runs["task"], tasks)
@@ -107,6 +107,7 @@ def _row(runs: pd.DataFrame, hits: pd.DataFrame) -> dict[str, Any]:
         "status": status,
         "reason": reasons.iloc[0] if len(reasons) else None,
         "cost_median": float(runs["cost"].median()) if ran else np.nan,
+        "best_values": best_values(runs),
     }
     for name in ("loss", "gap"):
         samples = runs[name].to_numpy(float)
@@ -140,6 +141,12 @@ def _row(runs: pd.DataFrame, hits: pd.DataFrame) -> dict[str, Any]:
         "gpu_mib": float(runs["gpu_peak_mib"].median()),
         "wall_s": float(runs["wall_s"].median()),
     }
+
+
+def best_values(runs: pd.DataFrame) -> str | None:
+    """Return what the best of a cell's runs decodes to, None where the task's parameters have no names."""
+    named = runs[runs["good"] & (runs["values"].fillna("") != "")] if "values" in runs else runs.iloc[:0]
+    return None if named.empty else str(named.loc[named["loss"].idxmin(), "values"])
 
 
 _NOT_RUN = (

@@ -44,7 +44,7 @@ def make_summary(scores: pd.DataFrame) -> pd.DataFrame:
             versus_random=("log_versus", "mean"),
             overhead_ms=("overhead_ms", "median"),
             memory_mib=("memory_mib", "max"),
-            wall_s=("total_s", "sum"),
+            wall_s=("total_s", lambda seconds: seconds.sum(min_count=1)),
         )
         .reset_index()
     )

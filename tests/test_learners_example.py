@@ -1,4 +1,4 @@
-"""The README's example adapts the committed learner to a BRDF of one's own, as it stands there."""
+"""The example of docs/learners.md adapts the committed learner to a BRDF of one's own, as it stands there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.harness.sources import ROOT
 
-(EXAMPLE,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+(EXAMPLE,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "learners.md").read_text(), re.S)
 
 
 @pytest.fixture
@@ -19,11 +19,11 @@ def found(monkeypatch):
     names = {}
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        exec(compile(EXAMPLE, "README.md", "exec"), names)
+        exec(compile(EXAMPLE, "learners.md", "exec"), names)
     return names
 
 
-def test_the_readme_adapts_to_a_brdf_of_ones_own(found):
+def test_the_page_adapts_to_a_brdf_of_ones_own(found):
     trained = found["trained"]
     samples = trained.family.measured(found["into"], found["out"], found["brdf"])
     before, after = (
