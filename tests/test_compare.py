@@ -25,6 +25,7 @@ from workflow.tables.written import CHECKSUMS, write
 BASE = {
     "suite": "base",
     "seeds": 4,
+    "first_seed": 3,
     "checkpoints": 4,
     "limits": {"evaluations": 100, "minutes": 1},
     "tuned": "results/base/tuning/best.csv",
@@ -100,7 +101,7 @@ def spoilt(home, tmp_path):
 def test_only_what_is_not_stored_runs_under_the_same_conditions(home, compared):
     assert {(cell.task, cell.method) for cell in compared.cells} == {("bowl", "striding"), ("rosenbrock", "striding")}
     cell = compared.cells[0]
-    assert (cell.evaluations, cell.replicates, cell.checkpoints) == (100, [0, 1], 4)  # the seeds that are stored
+    assert (cell.evaluations, cell.replicates, cell.checkpoints) == (100, [3, 4], 4)  # the seeds that are stored
     assert {cell.method for cell in compared.tuning_cells} == {"striding"}
     assert compared.tuning_cells[0].fraction == 0.5
     with chdir(home):

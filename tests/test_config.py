@@ -90,6 +90,7 @@ def put(*keys_and_value):
         (put("limits", "evaluations", "many"), ["limits.evaluations", "'many'", "integer"]),
         (put("limits", "minutes", 0), ["limits.minutes", "more than 0"]),
         (put("seeds", 0), ["seeds", "at least 1"]),
+        (put("first_seed", -1), ["first_seed", "at least 0"]),
         (put("device", "gpu"), ["device", "'gpu'"]),
         (put("tuning", {"fraction": 2}), ["tuning.fraction", "at most 1"]),
         (put("tasks", {}), ["tasks", "empty"]),
@@ -178,6 +179,13 @@ def test_tuning_is_the_same_for_all(micro):
     assert found == {(100, 0.1, 1, 3)}
     assert {cell.run({}, second).minutes for cell in suite.tuning_cells for second in (False, True)} == {0.1, 1}
     assert {cell.run({}, second).evaluations for cell in suite.tuning_cells for second in (False, True)} == {10, 100}
+
+
+def test_replicates_begin_where_the_suite_says(micro):
+    suite = load_suite(micro(put("first_seed", 5)))
+    assert {tuple(cell.replicates) for cell in suite.cells} == {(5, 6)}
+    assert suite.calibration("bowl")["replicates"] == [5, 6]
+    assert {tuple(cell.replicates) for cell in suite.tuning_cells} == {(0,)}  # numbers of their own, far beyond
 
 
 def test_reading_a_config_imports_nothing_heavy():

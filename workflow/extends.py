@@ -20,7 +20,7 @@ from benchmarks.harness.sources import ROOT, module_of, short
 from workflow.signature import setup_of
 from workflow.validate import EXTENSION, check_schema
 
-INHERITED = ("seeds", "device", "threads", "checkpoints", "limits", "elsewhere", "tuning")
+INHERITED = ("seeds", "first_seed", "device", "threads", "checkpoints", "limits", "elsewhere", "tuning")
 
 
 def extended(own: Mapping[str, Any], path: str) -> dict[str, Any]:

@@ -77,6 +77,14 @@ class Suite:
         return self.config["seeds"]
 
     @property
+    def first_seed(self) -> int:
+        return self.config.get("first_seed", 0)
+
+    def replicates(self, count: int | None = None) -> list[int]:
+        """Return the numbers of the comparison's replicates, of as many as the suite says or another count."""
+        return list(range(self.first_seed, self.first_seed + (self.seeds if count is None else count)))
+
+    @property
     def device(self) -> str:
         return self.config.get("device", "cpu")
 
@@ -209,7 +217,7 @@ class Suite:
             steps=steps,
             training_samples=where["training"]["samples"],
             training_seconds=where["training"].get("seconds"),
-            replicates=list(range(where.get("seeds", self.seeds))),
+            replicates=self.replicates(where.get("seeds")),
             family_params=where.get("params", {}),
             params={**tuned, **who.get("params", {})},
             pictured=where.get("pictured", 2),
@@ -223,8 +231,8 @@ class Suite:
         if "sampling" not in self.config:
             return {}
         given = dict(self.config["sampling"])
-        seeds, models = given.pop("seeds", self.seeds), given.pop("models", BRDF_MODELS)
-        facts = {"suite": self.name, "device": self.device, "threads": self.threads, "seeds": list(range(seeds))}
+        seeds, models = self.replicates(given.pop("seeds", None)), given.pop("models", BRDF_MODELS)
+        facts = {"suite": self.name, "device": self.device, "threads": self.threads, "seeds": seeds}
         return {model: {**given, **facts, "models": [model]} for model in models}
 
     @property
@@ -247,7 +255,7 @@ class Suite:
             return {}
         given = dict(self.config[block])
         tasks = given.pop("tasks")
-        facts = {"suite": self.name, "device": self.device, "threads": self.threads, "seeds": list(range(self.seeds))}
+        facts = {"suite": self.name, "device": self.device, "threads": self.threads, "seeds": self.replicates()}
         return {label: {**given, **facts, "task": label, file: label, **task} for label, task in tasks.items()}
 
     def tuned_params(self, task: str, method: str) -> dict[str, Any]:
@@ -280,7 +288,7 @@ class Suite:
             algorithm=who.get("algorithm", method),
             evaluations=where.evaluations,
             minutes=where.minutes,
-            replicates=list(range(self.seeds)),
+            replicates=self.replicates(),
             problem_params=where.params,
             params={**tuned, **who.get("params", {})},
             device=self.device,
@@ -296,7 +304,7 @@ class Suite:
             "task": task,
             "problem": self.tasks[task].problem,
             "problem_params": self.tasks[task].params,
-            "replicates": list(range(self.seeds)),
+            "replicates": self.replicates(),
             "device": self.device,
             "threads": self.threads,
         }

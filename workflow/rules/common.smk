@@ -124,8 +124,8 @@ SCENES = {  # label → problem and parameters
 TUNING = {(cell.task, cell.method): cell for cell in SUITE.tuning_cells}
 LEARNERS = {(cell.family, cell.learner): cell for cell in SUITE.meta_cells}
 # Where adaptations ask for more seeds than others, those beyond are trained as well, but no rule names them.
-TRAININGS = min((len(cell.replicates) for cell in SUITE.meta_cells), default=0)
-TRAINED = [f"{FOLDER}/models/{{family}}/{{learner}}/replicate_{seed}.pt" for seed in range(TRAININGS)]
+TRAININGS = min((cell.replicates for cell in SUITE.meta_cells), key=len, default=[])
+TRAINED = [f"{FOLDER}/models/{{family}}/{{learner}}/replicate_{seed}.pt" for seed in TRAININGS]
 META_TUNING = {(cell.family, cell.learner): cell for cell in SUITE.meta_tuning_cells}
 
 if workflow.is_main_process:

@@ -52,7 +52,7 @@ def read_stored(suite: Suite, tasks: pd.DataFrame, fresh: pd.DataFrame) -> Store
         reason = reasons[task] or _misfit(suite, str(method), cell)
         if not reason and (task, method) in suite.pairs:
             reason = "run anew"
-        cell = cell[cell["seed"] < suite.seeds]
+        cell = cell[cell["seed"].isin(suite.replicates())]
         facts = {name: ", ".join(map(str, cell[name].dropna().unique())) for name in ("commit", "device")}
         facts |= {"n_rows": len(cell), "tuning_cells": tried.get((task, method), 0)}
         rows.append({"task": task, "method": method, "used": not reason, "reason": reason, **facts})
@@ -95,7 +95,7 @@ def _misfit(suite: Suite, method: str, cell: pd.DataFrame) -> str:
     for name, value in entry.get("params", {}).items():
         if params.get(name) != value:
             return f"parameter {name} {params.get(name, 'unknown')} there, {value} here"
-    missing = set(range(suite.seeds)) - set(cell["seed"])
+    missing = set(suite.replicates()) - set(cell["seed"])
     return f"has no seed {min(missing)}" if missing else ""
 
 
