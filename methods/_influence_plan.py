@@ -24,7 +24,6 @@ class Plan:
     promise: float
     could: float
     value: float  # of the objective at θ
-    gradient: Tensor  # (dim,) of the objective
 
 
 def planned(model: Influence, objective: Criterion, base: Tensor, radius: float, kept: float) -> Plan:
@@ -50,4 +49,4 @@ def planned(model: Influence, objective: Criterion, base: Tensor, radius: float,
         steps = steihaug_path(gradient, product, radii, CG_STEPS)
         step, (promise, could) = steps[0], (-float(gradient @ p + 0.5 * p @ product(p)) for p in steps)
         could = max(promise, could)
-    return Plan(step, promise, could, float(value.detach()), unit * gradient)
+    return Plan(step, promise, could, float(value.detach()))

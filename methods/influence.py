@@ -16,6 +16,7 @@ from methods._influence_model import Influence as Model
 from methods._influence_plan import planned
 from methods._influence_pyramid import Criterion, Pyramid, wanted_picture
 from methods._influence_sparse import RESOLVED, Sparse, sparse_fit, union
+from methods._influence_switches import FLIPPED, Switches
 from methods._look import Look
 from methods._ranges import AnyCount, Count, NonNegative, Positive, Share
 from methods._work import Work
@@ -47,7 +48,7 @@ KEPT = 0.5  # error of the predicted picture up to which S is subtracted first f
 class Influence(Method):
     """Gauss–Newton on a Jacobian J of the picture that is learned from renders of random steps: ours.
 
-    Rows x ~ N(0, σ²I) with responses y = P(θ + x) − P(θ) stay in memory from step to step. Five parts:
+    Rows x ~ N(0, σ²I) with responses y = P(θ + x) − P(θ) stay in memory from step to step. Its parts:
 
     * J = S + Rᵀ(K + λI)⁻¹X (`_influence_model`). S, pixels × dim, has few entries per pixel: those columns of X that
       correlate significantly with what is left of a pixel's responses after what all pixels share is taken out
@@ -69,6 +70,8 @@ class Influence(Method):
       share ν of their answers that is not linear, w ← w/(1 + e/ν): nearly exact ones are worth nothing once J has
       changed, loose ones are not much worse for it. S is kept beyond them and subtracted first from what is measured
       next.
+    * Where every coordinate is a switch (`_influence_switches`), steps are flips: a quarter at random to measure,
+      then those that lower the criterion of the predicted picture, found by flipping one after the other there.
     * Where no level of the picture is linear at any bandwidth, as on plateaus, `Sweep` goes on from θ by losses alone,
       for 256 evaluations, then for as many as there were, until a probe finds slopes.
 
@@ -112,6 +115,7 @@ class Influence(Method):
         """
         self.sigma, self.batch, self.alpha, self.factors, self.entries = sigma, batch, alpha, factors, entries
         self.pyramid = pyramid
+        self.switches = Switches.of(self.space)
         self.theta = self.space.start.clone()
         self.phase: Phase = "start"
         self.used, self.since, self.stepped = 0, 0, -PROBED  # evaluations, since the last probe, at the last step
@@ -146,6 +150,7 @@ class Influence(Method):
                 return self.blind.ask()
             self.theta, self.phase = self.blind.incumbent(), "start"
         if self.phase == "start":
+            theta = self.theta = self.switches.settled(theta) if self.switches else self.theta
             return self.theta[None].clone()
         if self.phase == "trial":
             return self.space.project(theta + self.step)[None]
@@ -156,6 +161,8 @@ class Influence(Method):
         known = float(self.weight.sum())
         wanted = min(max(self.batch, FRACTION * known, self.need - known), max(self.batch, LARGEST))
         n = max(1, min(int(wanted), self.space.max_batch, self.space.budget - self.used - LAST))
+        if self.switches:
+            return self.switches.drawn(theta, n, self.generator)
         return self.space.project(theta + self.sigma * self.normal(n, self.space.dim))
 
     def tell(self, z: Tensor, evaluation: Evaluation) -> None:
@@ -181,7 +188,8 @@ class Influence(Method):
             self.support = self.latest = torch.full((len(self.base), 0), -1, device=z.device)
             if len(self.levels) > 1:
                 self.wanted = wanted_picture(criterion, picture[0].detach())
-            self.phase = "probe"
+            self.phase = "measure" if self.switches else "probe"
+            self.sigma = math.sqrt(FLIPPED) if self.switches else self.sigma
         elif self.phase == "probe":
             self.phase = "measure"
             self.choose(z - self.theta, pictures - self.base)
@@ -205,8 +213,7 @@ class Influence(Method):
         (ahead, behind), (forth, back) = y.unflatten(0, (2, -1)), x.unflatten(0, (2, -1))
         choice = chosen(self.levels, ahead, behind, len(PROBES))
         if choice.share < PREDICTABLE and self.used - self.stepped >= PROBED:
-            self.blind.resume(self.theta)
-            self.phase, self.until = "blind", self.used + max(PROBED, self.used)
+            self.go_blind()
             return
         self.level, self.linear, self.curved = choice.linear[0], choice.linear, choice.curved
         self.sigma, self.since, levels = self.sigma * PROBES[choice.scale], 0, self.levels
@@ -214,6 +221,11 @@ class Influence(Method):
             self.radii = [FIRST] * len(levels)
         fitting = (scales < 1.1 * self.sigma) & (scales > 0.2 * self.sigma)
         self.remember((forth - back)[fitting] / 2, (ahead - behind)[fitting] / 2)
+
+    def go_blind(self) -> None:
+        """Go on from θ by losses alone."""
+        self.blind.resume(self.theta)
+        self.phase, self.since, self.until = "blind", 0, self.used + max(PROBED, self.used)
 
     def remember(self, x: Tensor, y: Tensor) -> None:
         """Take steps x (n, dim) from θ and responses y (n, pixels) into memory."""
@@ -271,19 +283,26 @@ class Influence(Method):
         """Find a step; try it if it promises `least` and enough is known, else measure; return what it promises."""
         model, objective = Model(**self.model), self.levels.objective(criterion, self.level, self.wanted)
         radius = self.radii[self.level]
-        plan = planned(model, objective, self.base, radius, self.levels.averaged(self.level))
-        if self.level == 0 and plan.could > POSSIBLE:
-            aim = wanted_picture(criterion, self.base.view(self.shape))
+        if self.switches:
+            plan = self.switches.planned(model, objective, self.base, self.theta)
+        else:
+            plan = planned(model, objective, self.base, radius, self.levels.averaged(self.level))
+            aim = None
+            if self.level == 0 and plan.could > POSSIBLE:
+                aim = wanted_picture(criterion, self.base.view(self.shape))
             if aim is not None:
                 toward = self.levels.objective(criterion, 0, aim, least_squares=True)
-                plan = replace(planned(model, toward, self.base, radius, 1.0), value=plan.value, gradient=plan.gradient)
+                plan = replace(planned(model, toward, self.base, radius, 1.0), value=plan.value)
         self.step, self.promise, self.could = plan.step, plan.promise, plan.could
-        self.value, self.gradient = plan.value, plan.gradient
+        self.value = plan.value
         known = plan.promise > SURE or least == 0 or float(self.weight.sum()) >= self.need
         if plan.promise > min(least, NEXT) and plan.could > least and known:
             self.phase = "trial"
+        elif self.switches and self.r2 < PREDICTABLE and min(self.since, self.used - self.stepped) >= PROBED:
+            self.go_blind()
         else:
-            self.phase = "probe" if self.since >= PROBED and len(self.levels) > 1 else "measure"
+            probing = self.since >= PROBED and len(self.levels) > 1 and not self.switches
+            self.phase = "probe" if probing else "measure"
         return plan.promise
 
     def judge(self, z: Tensor, picture: Tensor, criterion: Criterion) -> None:

@@ -14,6 +14,7 @@ from benchmarks.pixels.camera import Camera
 from benchmarks.pixels.mixture import Mixture
 from benchmarks.pixels.texture import Texture
 from benchmarks.raster.square import Square
+from methods._discrete import Discrete
 from methods._influence_model import Influence as Model
 from methods._influence_model import Span
 from methods._influence_plan import planned
@@ -335,6 +336,54 @@ def test_where_no_picture_is_predictable_losses_are_read():
     assert "trial" not in phases
     start, end = (float(problem.loss(point[None], 0)) for point in (space.start, method.incumbent()))
     assert end < 0.5 * start
+
+
+class Lamps(Texture):
+    """A hundred lamps, on or off, that shine on a wall; whatever is brighter than white is white."""
+
+    def setup(self):
+        super().setup(size=16)
+        self.dim = 100
+        self.discrete = tuple(Discrete(at, 2, low=-0.5) for at in range(self.dim))
+        self.shine = torch.rand(self.dim, 16, 16, 3, generator=torch.Generator().manual_seed(0)).pow(60)
+        self.reference = (torch.arange(self.dim) % 3 == 0).float() - 0.5
+
+    def start(self, seed):
+        return torch.rand(self.dim, generator=torch.Generator().manual_seed(seed)) - 0.5
+
+    def observe(self, z, seed):
+        return torch.tensordot((z >= 0).float(), self.shine, 1)
+
+    def criterion(self, observed):
+        wanted = torch.tensordot((self.reference >= 0).float(), self.shine, 1)
+        return (observed.clamp(max=1) - wanted.clamp(max=1)).square().mean((1, 2, 3))
+
+    def validate(self, z):
+        return {"loss": float(self.loss(z[None], 0)), "parameter_error": 0.0}
+
+
+class ScrambledLamps(Lamps):
+    """Lamps whose picture follows them in waves that nothing predicts; the loss does not."""
+
+    def observe(self, z, seed):
+        seen = super().observe(z, seed)
+        return torch.cat([seen, 1e3 * torch.sin(1e5 * seen)], 1)
+
+    def criterion(self, observed):
+        return super().criterion(observed[:, :16])
+
+
+def test_switches_are_solved_by_flips_of_the_predicted_picture():
+    problem = Lamps()
+    ended = result(problem, 100)
+    assert ended.status == "stopped"
+    assert ended.row["loss_final"] == 0 < ended.row["n_evals"] < problem.dim / 2  # one by one it takes them all
+
+
+def test_where_no_flip_is_predictable_losses_are_read():
+    method = Influence(ScrambledLamps().space(0, 900), 0)
+    _, phases = go_on(method, ScrambledLamps(), 400)
+    assert "blind" in phases
 
 
 def test_what_reads_losses_alone_goes_on_where_it_was():
