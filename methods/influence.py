@@ -198,6 +198,8 @@ class Influence(Method):
             self.remember(z - self.theta, pictures - self.base)
             self.failed = 0
             self.fit(criterion)
+            if self.switches and self.r2 < PREDICTABLE and min(self.since, self.used - self.stepped) >= PROBED:
+                self.go_blind()
 
     def incumbent(self) -> Tensor:
         """Return θ."""
@@ -298,8 +300,6 @@ class Influence(Method):
         known = plan.promise > SURE or least == 0 or float(self.weight.sum()) >= self.need
         if plan.promise > min(least, NEXT) and plan.could > least and known:
             self.phase = "trial"
-        elif self.switches and self.r2 < PREDICTABLE and min(self.since, self.used - self.stepped) >= PROBED:
-            self.go_blind()
         else:
             probing = self.since >= PROBED and len(self.levels) > 1 and not self.switches
             self.phase = "probe" if probing else "measure"
@@ -317,7 +317,7 @@ class Influence(Method):
         if not ratio > ACCEPTED:
             self.radii[self.level] = 0.3 * length
             self.failed += 1
-            self.plan(criterion, NEXT if self.failed < RETRIES else math.inf)
+            self.plan(criterion, NEXT if self.failed < RETRIES and not self.switches else math.inf)
             return
         gain, error = model.answered(self.step, answer, self.levels, self.level)
         if gain is not None:
