@@ -8,8 +8,8 @@ from __future__ import annotations
 import importlib
 import sys
 
-from benchmarks.harness.cell import entry
-from benchmarks.harness.errors import unknown
+from benchmarks.contract.errors import unknown
+from benchmarks.harness.job import entry
 
 COMMANDS = ("compare", "estimate", "merge", "publish")
 

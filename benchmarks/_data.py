@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pooch
 
-from benchmarks.harness.errors import UsageError, unknown
+from benchmarks.contract.errors import UsageError, unknown
 
 MIRROR, CACHE = "BEYOND_GD_DATA_MIRROR", "BEYOND_GD_DATA"
 MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist"

@@ -1,6 +1,6 @@
 """Ranges of parameters, stated where they belong: in the annotation of a `setup` argument.
 
-`lr: Positive = 0.1` is checked by `benchmarks.harness.parameters.check` before anything runs. NaN and infinity lie in
+`lr: Positive = 0.1` is checked by `benchmarks.contract.parameters.check` before anything runs. NaN and infinity lie in
 none of these ranges. The ends are no advice: beyond them numbers of single precision overflow or vanish, or no index
 reaches. A range that one argument alone has is written there: `dim: Annotated[int, Ge(2)]`.
 """

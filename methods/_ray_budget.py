@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 from methods._ray_allocation import Array
 
 PAIRS = 2  # at least, or nothing varies between them

@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 import torch
 
-from benchmarks.harness.errors import Unsupported, UsageError
+from benchmarks.contract.errors import Unsupported, UsageError
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the programs that tests start
 torch.set_num_threads(1)

@@ -32,7 +32,7 @@ TASK = '''
 
 import torch
 
-from benchmarks.harness.problem import Problem
+from benchmarks.contract.problem import Problem
 
 
 class Beam(Problem):
@@ -54,7 +54,7 @@ FAMILY = '''
 
 import torch
 
-from benchmarks.harness.family import Family, split_members
+from benchmarks.contract.family import Family, split_members
 
 
 class Lines(Family):

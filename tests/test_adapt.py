@@ -11,14 +11,15 @@ import pandas as pd
 import pytest
 import torch
 
+from benchmarks.contract.errors import UsageError
+from benchmarks.contract.seeds import TUNING_REPLICATES
 from benchmarks.harness import meta_train, meta_tune
 from benchmarks.harness import trained as trained_module
 from benchmarks.harness.adapt import ADAPTATION, MODELS, PICTURES, adapt_all, checkpoints
-from benchmarks.harness.errors import UsageError
 from benchmarks.harness.meta_cell import MetaCell
 from benchmarks.harness.meta_train import CARDS, train_all
-from benchmarks.harness.registry import learner_class, learner_names
-from benchmarks.harness.seeds import TUNING_REPLICATES
+from benchmarks.harness.registry import learner_class
+from benchmarks.harness.rooms import learner_names
 from benchmarks.harness.trained import load_trained, read_trained
 from methods.meta.base import GRID_CELLS
 

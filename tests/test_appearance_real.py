@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from benchmarks import _data
+from benchmarks.contract.errors import UsageError
 from benchmarks.harness.adapt import ADAPTATION, adapt_all
-from benchmarks.harness.errors import UsageError
 from benchmarks.harness.meta_cell import MetaCell
 from benchmarks.harness.meta_train import train_all
 from benchmarks.harness.registry import family_class

@@ -21,9 +21,10 @@ from benchmarks.blender._rendered import blurred, environment, shown
 from benchmarks.blender._workers import Pool, Program, Worker
 from benchmarks.blender.led_display import LINES, SEGMENTS
 from benchmarks.blender.wicker import Wicker
-from benchmarks.harness.errors import Unsupported
+from benchmarks.contract.errors import Unsupported
 from benchmarks.harness.loop import Limits
-from benchmarks.harness.registry import method_class, task_class, task_names
+from benchmarks.harness.registry import method_class, task_class
+from benchmarks.harness.rooms import task_names
 from benchmarks.harness.runner import run
 from benchmarks.harness.sources import ROOT, cell_sources
 from benchmarks.programs._execution import Failed

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.contract.errors import UsageError
 from benchmarks.harness import cell as cell_module
 from benchmarks.harness.calibrate import calibrate
 from benchmarks.harness.cell import Cell, run_cell, run_missing
-from benchmarks.harness.errors import UsageError
 from benchmarks.harness.registry import method_class, task_class
 from benchmarks.harness.search import CELLS, FINALISTS
 from benchmarks.harness.sources import ROOT, cell_sources

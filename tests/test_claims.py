@@ -10,7 +10,7 @@ import pytest
 import yaml
 from tables_by_hand import claims_of, make_curve, make_tables, make_tasks
 
-from benchmarks.harness.parameters import defaults
+from benchmarks.contract.parameters import defaults
 from benchmarks.harness.registry import method_class
 from workflow.tables.evidence import Effect, Evidence
 

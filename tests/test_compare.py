@@ -9,9 +9,9 @@ import yaml
 from figure_checks import words
 from strangers import write_strangers
 
+from benchmarks.contract.errors import UsageError
 from benchmarks.harness.calibrate import calibrate
 from benchmarks.harness.cell import run_cell
-from benchmarks.harness.errors import UsageError
 from workflow.compare import board, parser, write_suite
 from workflow.compare import main as compare
 from workflow.figures import figure

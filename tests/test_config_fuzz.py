@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 from tests.campaign import configs
 from workflow.preflight import check_command_line, config_files
 from workflow.suite import load_suite

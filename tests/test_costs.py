@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from benchmarks.harness.costs import MACHINES, machine_of, predicted_seconds, seconds_of
-from benchmarks.harness.registry import method_class, method_names, task_class
+from benchmarks.harness.registry import method_class, task_class
+from benchmarks.harness.rooms import method_names
 from benchmarks.harness.sources import ROOT
 from methods._work import Work
 from workflow.estimate import estimates

@@ -17,8 +17,8 @@ import torch
 from PIL import Image
 
 from benchmarks.appearance import _environments, _images, _merl_binary
+from benchmarks.contract.errors import UsageError
 from benchmarks.harness import kept, store
-from benchmarks.harness.errors import UsageError
 from benchmarks.harness.kept import Damaged
 from benchmarks.networks import digit_mlp
 from tests.campaign import faults

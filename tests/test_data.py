@@ -13,7 +13,7 @@ import torch
 
 from benchmarks import _data
 from benchmarks._data import FILES, fetch
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 from benchmarks.harness.sources import ROOT
 from benchmarks.networks.digit_mlp import DigitMlp
 

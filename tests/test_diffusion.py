@@ -11,11 +11,12 @@ import pytest
 import torch
 from figure_checks import assert_every_panel_shows_something, assert_nothing_is_cut_off
 
-from benchmarks.harness import diffusion
-from benchmarks.harness.distances import Sliced, frechet, moments, precision_recall
-from benchmarks.harness.gaussian_order import spread_error
+from benchmarks.experiments import diffusion
+from benchmarks.experiments.distances import Sliced, frechet, moments, precision_recall
+from benchmarks.experiments.gaussian_order import spread_error
 from benchmarks.harness.pieces import run_pieces
-from benchmarks.harness.registry import law_class, law_names, sampler_class, sampler_names
+from benchmarks.harness.registry import law_class, sampler_class
+from benchmarks.harness.rooms import law_names, sampler_names
 from benchmarks.sampling import _train
 from methods.diffusion.base import LEVEL_MAX, LEVEL_MIN, SPACINGS, level_of_time, spaced, time_of_level
 from methods.diffusion.family import Family

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from benchmarks.analytic.mixed import Mixed
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
+from benchmarks.contract.parameters import check
 from benchmarks.harness.loop import Limits
-from benchmarks.harness.parameters import check
-from benchmarks.harness.registry import method_class, method_names
+from benchmarks.harness.registry import method_class
+from benchmarks.harness.rooms import method_names
 from benchmarks.harness.runner import run
 from methods._discrete import Discrete, continuous
 from methods.base import Evaluation

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from figure_checks import assert_nothing_is_cut_off, words
 
+from benchmarks.contract.errors import UsageError
 from benchmarks.harness.calibrate import calibrate
 from benchmarks.harness.cell import run_cell
-from benchmarks.harness.errors import UsageError
 from benchmarks.harness.kept import write_pictures
 from workflow.figures import figure
 from workflow.figures.style import use_style

@@ -16,9 +16,9 @@ import yaml
 from figure_checks import assert_every_panel_shows_something, assert_nothing_is_cut_off, words
 from PIL import Image
 
+from benchmarks.contract.errors import UsageError
 from benchmarks.harness.calibrate import calibrate
 from benchmarks.harness.cell import run_cell
-from benchmarks.harness.errors import UsageError
 from workflow.figures import _panels as panels
 from workflow.figures import figure, names
 from workflow.figures.__main__ import fit_titles, make

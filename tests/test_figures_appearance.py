@@ -7,7 +7,7 @@ import pytest
 from figure_checks import assert_every_panel_shows_something, assert_nothing_is_cut_off, words
 from labels_by_hand import write_labels
 
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 from workflow.figures import figure
 from workflow.figures.__main__ import make
 from workflow.figures.style import look, use_style

@@ -11,7 +11,7 @@ import pytest
 from damaged_tables import COMMITTED, REASON, empty, lose, lose_learners, lose_tasks, make_whole, read
 from figure_checks import assert_every_panel_shows_something, assert_nothing_is_cut_off, words
 
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 from benchmarks.harness.kept import read_json
 from workflow.figures import __main__ as command
 from workflow.figures import figure, names

@@ -8,7 +8,7 @@ from figure_checks import assert_every_panel_shows_something, assert_nothing_is_
 from matplotlib.colors import to_hex
 from scenes_by_hand import METHODS, START, TARGET, loss, make_folder
 
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 from workflow.figures import figure
 from workflow.figures.__main__ import make
 from workflow.figures.rendering import CLOCKS, METRICS

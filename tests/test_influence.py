@@ -7,7 +7,7 @@ import copy
 import pytest
 import torch
 
-from benchmarks.harness import parameters
+from benchmarks.contract import parameters
 from benchmarks.harness.loop import Limits
 from benchmarks.harness.runner import run
 from benchmarks.pixels.camera import Camera

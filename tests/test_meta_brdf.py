@@ -16,7 +16,7 @@ from benchmarks.appearance import _analytic, _merl_binary, _nbrdf
 from benchmarks.appearance._directions import cosines, draw, half_and_difference
 from benchmarks.appearance._sphere import BACKGROUND, Sphere
 from benchmarks.appearance.brdf import Brdf
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 from benchmarks.harness.sources import ROOT
 from methods.meta.base import Budget
 from methods.meta.learned_schedule import LearnedSchedule

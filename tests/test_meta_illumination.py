@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.appearance import _environments, _lat_long, _radiance_network
 from benchmarks.appearance.illumination import Illumination
-from benchmarks.harness.errors import Unsupported, UsageError
+from benchmarks.contract.errors import Unsupported, UsageError
 from methods.meta._adam import adam
 
 SMALL = {"members": "area_lights", "train": 4, "validation": 2, "test": 3, "samples": 64, "height": 8, "pixels": 32}

@@ -7,10 +7,11 @@ import copy
 import pytest
 import torch
 
-from benchmarks.harness import parameters
-from benchmarks.harness.errors import UsageError
-from benchmarks.harness.family import split_members
-from benchmarks.harness.registry import family_class, family_names, learner_class, learner_names, task_names
+from benchmarks.contract import parameters
+from benchmarks.contract.errors import UsageError
+from benchmarks.contract.family import split_members
+from benchmarks.harness.registry import family_class, learner_class
+from benchmarks.harness.rooms import family_names, learner_names, task_names
 from methods.meta.base import Budget, split
 from methods.meta.finetune import Finetune
 from methods.meta.fomaml import Fomaml

@@ -17,8 +17,8 @@ from benchmarks.appearance import _analytic, _patterns
 from benchmarks.appearance._brdf_models import Lobe, Pca
 from benchmarks.appearance._directions import cosines, draw
 from benchmarks.appearance.brdf import Brdf
-from benchmarks.harness import sampling
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
+from benchmarks.experiments import sampling
 from methods.meta._measured_descent import MeasuredDescent
 from methods.meta.base import Budget
 from workflow.figures import sampling as figure

@@ -11,7 +11,7 @@ from benchmarks.appearance import _flash
 from benchmarks.appearance._photographs import one_per_material
 from benchmarks.appearance.svbrdf_nonstationary import SvbrdfNonstationary
 from benchmarks.appearance.svbrdf_stationary import SvbrdfStationary
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 from benchmarks.harness.sources import ROOT
 
 CPU = torch.device("cpu")

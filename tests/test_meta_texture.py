@@ -16,7 +16,7 @@ from benchmarks.appearance._images import files_in, read_folder
 from benchmarks.appearance._texture_distances import lbp, swd
 from benchmarks.appearance._unet import NOISE, UNet
 from benchmarks.appearance.texture import Texture
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 from benchmarks.harness.sources import ROOT
 from methods.meta._adam import adam
 

@@ -8,7 +8,7 @@ import torch
 from benchmarks.appearance._flow import Flow, spline
 from benchmarks.appearance._path_space import DIM, luminance, radiance
 from benchmarks.appearance.transport import Transport, mixture
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 from methods.meta._adam import adam
 
 SMALL = {"train": 4, "validation": 2, "test": 3, "samples": 256, "pixels": 8, "spp": 64, "hidden": 8}

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.harness import parameters, registry
+from benchmarks.contract import parameters
+from benchmarks.harness import registry
 from benchmarks.harness.loop import Limits
 from benchmarks.harness.runner import run
 from benchmarks.harness.search import CELLS

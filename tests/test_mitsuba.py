@@ -13,7 +13,7 @@ import torch
 from agreement import assert_agree
 from torch.nn.functional import avg_pool2d
 
-from benchmarks.harness.errors import Unsupported
+from benchmarks.contract.errors import Unsupported
 from benchmarks.harness.sources import ROOT
 from benchmarks.rendering import _mitsuba as module
 from benchmarks.rendering._mitsuba import backend, llvm_candidates, works

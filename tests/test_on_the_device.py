@@ -16,8 +16,9 @@ from cuda_double import REAL, on_the_device
 from test_meta_learners import SMALL, quick
 from test_tasks import TINY
 
-from benchmarks.harness import parameters, registry, runner
-from benchmarks.harness.cell import to_bytes
+from benchmarks.contract import parameters
+from benchmarks.harness import registry, runner
+from benchmarks.harness.job import to_bytes
 from benchmarks.harness.kept import load_state, write_state
 from benchmarks.harness.loop import Limits
 from methods.meta.base import Budget

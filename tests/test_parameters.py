@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.harness.errors import UsageError
-from benchmarks.harness.parameters import check, complaint, listing, parameters
+from benchmarks.contract.errors import UsageError
+from benchmarks.contract.parameters import check, complaint, listing, parameters
+from benchmarks.harness import rooms
 from benchmarks.harness.registry import (
     family_class,
     guide_class,
@@ -20,21 +21,20 @@ from benchmarks.harness.registry import (
     sampler_class,
     task_class,
 )
-from workflow import validate
 from workflow.figures import figure
 from workflow.figures import names as figure_names
 from workflow.signature import options_of, setup_of
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = {
-    "benchmarks.": (validate.task_names(), task_class),
-    "methods.": (validate.method_names(), method_class),
-    "benchmarks.appearance.": (validate.family_names(), family_class),
-    "benchmarks.posterior.": (validate.measurement_names(), measurement_class),
-    "benchmarks.sampling.": (validate.law_names(), law_class),
-    "methods.diffusion.": (validate.sampler_names(), sampler_class),
-    "methods.meta.": (validate.learner_names(), learner_class),
-    "methods.posterior.": (validate.guide_names(), guide_class),
+    "benchmarks.": (rooms.task_names(), task_class),
+    "methods.": (rooms.method_names(), method_class),
+    "benchmarks.appearance.": (rooms.family_names(), family_class),
+    "benchmarks.posterior.": (rooms.measurement_names(), measurement_class),
+    "benchmarks.sampling.": (rooms.law_names(), law_class),
+    "methods.diffusion.": (rooms.sampler_names(), sampler_class),
+    "methods.meta.": (rooms.learner_names(), learner_class),
+    "methods.posterior.": (rooms.guide_names(), guide_class),
 }
 OWNERS = [(room + name, find, name) for room, (names, find) in ROOMS.items() for name in names]
 VALUES = [0, -1, 2.0, math.nan, math.inf, -math.inf, 1e30, 10**400, "x", "1e-3", [], {}, [None], None, True]

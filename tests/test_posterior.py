@@ -11,12 +11,13 @@ import pytest
 import torch
 from figure_checks import assert_every_panel_shows_something, assert_nothing_is_cut_off
 
-from benchmarks.harness import posterior
-from benchmarks.harness.law import Law
-from benchmarks.harness.measurement import Measurement
+from benchmarks.contract.law import Law
+from benchmarks.contract.measurement import Measurement
+from benchmarks.experiments import posterior
+from benchmarks.experiments.posterior_bench import Bench
 from benchmarks.harness.pieces import run_pieces
-from benchmarks.harness.posterior_bench import Bench
-from benchmarks.harness.registry import guide_class, guide_names, measurement_class, measurement_names
+from benchmarks.harness.registry import guide_class, measurement_class
+from benchmarks.harness.rooms import guide_names, measurement_names
 from benchmarks.posterior.polar import stairs
 from methods.posterior.base import Inverse, bandwidth
 from methods.posterior.dps import Dps
@@ -223,7 +224,7 @@ def results(suite, tmp_path_factory):
     """The results of the suite, with tables."""
     folder = tmp_path_factory.mktemp("results")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("benchmarks.harness.posterior_bench.PRIOR", 20_000)
+        patch.setattr("benchmarks.experiments.posterior_bench.PRIOR", 20_000)
         for task, spec in suite.posterior.items():
             run_pieces(posterior.Posterior.from_json(json.dumps(spec)), folder / "posterior" / task)
     write(make_tables(suite, folder), folder / "tables")
@@ -271,7 +272,7 @@ def test_a_guide_that_breaks_is_rows_with_a_reason(suite, tmp_path, monkeypatch)
         raise ValueError("out of luck")
 
     monkeypatch.setattr(Loss, "slope", broken)
-    monkeypatch.setattr("benchmarks.harness.posterior_bench.PRIOR", 20_000)
+    monkeypatch.setattr("benchmarks.experiments.posterior_bench.PRIOR", 20_000)
     spec = posterior.Posterior(**{**suite.posterior["polar"], "guides": {"loss": {}}})
     run_pieces(spec, tmp_path)
     choices = pd.read_parquet(tmp_path / "choices.parquet")
@@ -281,7 +282,7 @@ def test_a_guide_that_breaks_is_rows_with_a_reason(suite, tmp_path, monkeypatch)
 
 
 def test_replicates_have_measured_values_of_their_own(suite, monkeypatch):
-    monkeypatch.setattr("benchmarks.harness.posterior_bench.PRIOR", 20_000)
+    monkeypatch.setattr("benchmarks.experiments.posterior_bench.PRIOR", 20_000)
     bench = Bench(posterior.Posterior(**suite.posterior["polar"]))
     first, second = bench.truth(0), bench.truth(1)
     assert not torch.equal(first.measured, second.measured)

@@ -12,9 +12,9 @@ import pytest
 import torch
 import yaml
 
-from benchmarks.harness.errors import Unsupported, UsageError
+from benchmarks.contract.errors import Unsupported, UsageError
+from benchmarks.contract.parameters import check
 from benchmarks.harness.loop import Limits
-from benchmarks.harness.parameters import check
 from benchmarks.harness.registry import method_class
 from benchmarks.harness.runner import run
 from benchmarks.harness.sources import ROOT, named_files

@@ -16,17 +16,17 @@ from test_tasks import TINY
 
 from benchmarks.analytic.quadratic import Quadratic
 from benchmarks.appearance.brdf import Brdf
+from benchmarks.experiments.diffusion import Diffusion
+from benchmarks.experiments.sampling import MODELS as MODELS_OF_BRDFS
+from benchmarks.experiments.sampling import TABLE, Sampling, run_sampling
 from benchmarks.harness import meta_speed, zerograds_speed
 from benchmarks.harness.adapt import MODELS, adapt_all
 from benchmarks.harness.calibrate import calibrate
 from benchmarks.harness.cell import RUNS, Cell, run_cell
-from benchmarks.harness.diffusion import Diffusion
 from benchmarks.harness.ending import ending_of
 from benchmarks.harness.kept import read_json
 from benchmarks.harness.meta_cell import MetaCell
 from benchmarks.harness.pieces import run_pieces
-from benchmarks.harness.sampling import MODELS as MODELS_OF_BRDFS
-from benchmarks.harness.sampling import TABLE, Sampling, run_sampling
 from benchmarks.harness.trained import load_trained
 from benchmarks.harness.tune import TuningCell, tune
 from methods.prdpt import Prdpt

@@ -10,7 +10,7 @@ import pytest
 from labels_by_hand import write_labels
 from tables_by_hand import make_tables, make_tasks
 
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 from workflow.merge import main as merge
 from workflow.publish import main as publish
 

@@ -11,12 +11,12 @@ import pytest
 import torch
 from figure_checks import assert_every_panel_shows_something, assert_nothing_is_cut_off
 
-from benchmarks.harness import ray_descent, ray_maps
-from benchmarks.harness.errors import Unsupported, UsageError
+from benchmarks.contract.errors import Unsupported, UsageError
+from benchmarks.experiments import ray_descent, ray_maps
+from benchmarks.experiments.ray_maps import Variances, rows_of
+from benchmarks.experiments.ray_prb import slope_of
+from benchmarks.experiments.rays import Rays
 from benchmarks.harness.pieces import run_pieces
-from benchmarks.harness.ray_maps import Variances, rows_of
-from benchmarks.harness.ray_prb import slope_of
-from benchmarks.harness.rays import Rays
 from benchmarks.harness.registry import task_class
 from benchmarks.rendering._mitsuba import backend
 from benchmarks.rendering._ray_derivatives import differentiate_pixels

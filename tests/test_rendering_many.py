@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 from benchmarks.rendering import _losses
 from benchmarks.rendering.poses import Poses
 from benchmarks.rendering.sort import BLOCKS, Sort

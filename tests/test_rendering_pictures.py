@@ -21,8 +21,9 @@ import torch
 from PIL import Image
 from torch.nn.functional import avg_pool2d
 
-from benchmarks.harness.cell import to_bytes
-from benchmarks.harness.registry import task_class, task_names
+from benchmarks.harness.job import to_bytes
+from benchmarks.harness.registry import task_class
+from benchmarks.harness.rooms import task_names
 from benchmarks.rendering._mitsuba import backend
 
 pytestmark = pytest.mark.llvm

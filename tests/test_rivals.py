@@ -11,8 +11,10 @@ import pytest
 import torch
 
 from benchmarks.analytic.quadratic import Quadratic
-from benchmarks.harness import parameters, registry
+from benchmarks.contract import parameters
+from benchmarks.harness import registry
 from benchmarks.harness.loop import Limits
+from benchmarks.harness.rooms import method_names
 from benchmarks.harness.runner import run
 from methods._foreign import Sandbox, missing
 from methods._replay import Replay
@@ -26,7 +28,7 @@ from methods.snes import Snes
 from methods.tbpsa import Tbpsa
 from methods.xnes import Xnes
 
-REPLAYED = [name for name in registry.method_names() if issubclass(registry.method_class(name), Replay)]
+REPLAYED = [name for name in method_names() if issubclass(registry.method_class(name), Replay)]
 CMA_VARIANTS = ["full", "separable", "vd", "vkd"]
 
 

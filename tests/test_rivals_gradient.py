@@ -9,7 +9,7 @@ import torch
 from agreement import assert_agree
 
 from benchmarks.analytic.quadratic import Quadratic
-from benchmarks.harness import parameters
+from benchmarks.contract import parameters
 from benchmarks.harness.loop import Limits
 from benchmarks.harness.runner import run
 from methods.base import Evaluation, Space

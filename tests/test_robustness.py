@@ -5,7 +5,7 @@ import math
 import pytest
 from tables_by_hand import make_tables, make_tasks
 
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 from benchmarks.harness.sources import ROOT
 from workflow.suite import load_suite
 from workflow.tables.robustness import make_robustness

@@ -6,7 +6,7 @@ import torch
 import yaml
 from agreement import assert_agree
 
-from benchmarks.harness.errors import Unsupported
+from benchmarks.contract.errors import Unsupported
 from benchmarks.rendering.cup import Cup
 from workflow.tables import scene_landscape
 from workflow.tables.scene_landscape import REACH, ROOM, SIGMAS, make_scene_landscape, task_table

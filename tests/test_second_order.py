@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from benchmarks.analytic.quadratic import Quadratic
-from benchmarks.harness import parameters
+from benchmarks.contract import parameters
+from benchmarks.contract.problem import Problem
 from benchmarks.harness.loop import Limits
-from benchmarks.harness.problem import Problem
 from benchmarks.harness.runner import run
 from benchmarks.raster.square import Square
 from methods.base import Evaluation, Space

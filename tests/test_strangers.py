@@ -8,10 +8,10 @@ import yaml
 from figure_checks import words
 from strangers import write_strangers
 
+from benchmarks.contract.errors import UsageError
 from benchmarks.harness.adapt import adapt_all
 from benchmarks.harness.calibrate import calibrate
 from benchmarks.harness.cell import run_cell
-from benchmarks.harness.errors import UsageError
 from benchmarks.harness.meta_train import train_all
 from benchmarks.harness.registry import method_class
 from benchmarks.harness.sources import ROOT, sources

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks.analytic.quadratic import Quadratic
-from benchmarks.harness import parameters
+from benchmarks.contract import parameters
 from benchmarks.harness.loop import Limits
 from benchmarks.harness.runner import run
 from methods.base import Evaluation, Space

@@ -8,9 +8,9 @@ import pytest
 import yaml
 from tables_by_hand import make_tuning
 
+from benchmarks.contract.errors import UsageError
 from benchmarks.harness.calibrate import calibrate
 from benchmarks.harness.cell import run_cell
-from benchmarks.harness.errors import UsageError
 from benchmarks.harness.kept import write_table
 from workflow.suite import load_suite
 from workflow.tables.__main__ import make_tables as make_all

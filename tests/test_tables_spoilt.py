@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from benchmarks.harness import adapt, calibrate, cell, sampling
+from benchmarks.experiments import sampling
+from benchmarks.harness import adapt, calibrate, cell
 from benchmarks.harness.phases import NAMES, NOBODY, Beat
 from benchmarks.harness.watch import Death
 from workflow.suite import load_suite

@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.harness import parameters
-from benchmarks.harness.errors import UsageError
-from benchmarks.harness.registry import task_class, task_names
+from benchmarks.contract import parameters
+from benchmarks.contract.errors import UsageError
+from benchmarks.harness.registry import task_class
+from benchmarks.harness.rooms import task_names
 
 GIBIBYTE = 2**30
 BAD = [

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.harness.problem import Problem
-from benchmarks.harness.registry import task_class, task_names
+from benchmarks.contract.problem import Problem
+from benchmarks.harness.registry import task_class
+from benchmarks.harness.rooms import task_names
 
 TINY = {  # parameters that make a task quick; a task that is not named here is tested as it comes
     "caustics.height_field": {"photons": 32, "pixels": 16},

@@ -11,7 +11,7 @@ from torch.nn.functional import leaky_relu, linear
 
 from benchmarks.caustics.height_field import CONTROL, DISTANCE, IOR, HeightField, basis, splat
 from benchmarks.caustics.height_field import STEP as HEIGHT_STEP
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 from benchmarks.networks.digit_mlp import STEP as WEIGHT_STEP
 from benchmarks.networks.digit_mlp import DigitMlp
 from benchmarks.pixels.texture import Texture

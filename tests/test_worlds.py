@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.animation import _flight as flight
 from benchmarks.animation.engine import SLOTS, Engine
-from benchmarks.harness.errors import Unsupported
+from benchmarks.contract.errors import Unsupported
 from benchmarks.harness.loop import Limits
 from benchmarks.harness.registry import method_class
 from benchmarks.harness.runner import run

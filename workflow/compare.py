@@ -19,8 +19,8 @@ import pandas as pd
 import yaml
 from tqdm import tqdm
 
+from benchmarks.contract.errors import UsageError, unknown
 from benchmarks.harness.costs import MACHINES
-from benchmarks.harness.errors import UsageError, unknown
 from benchmarks.harness.sources import ROOT
 from workflow.estimate import estimates
 from workflow.extends import Reference, found_here

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.contract.errors import UsageError
 from benchmarks.harness.cell import Cell
 from benchmarks.harness.costs import MACHINES, Machine, seconds_of, work_of
-from benchmarks.harness.errors import UsageError
 from workflow.suite import Suite, load_suite
 
 if TYPE_CHECKING:
-    from benchmarks.harness.problem import Problem
+    from benchmarks.contract.problem import Problem
     from methods._work import Work
     from methods.base import Method
 
@@ -65,7 +65,7 @@ def effort(suite: Suite) -> Callable[[Cell], float]:
 
 def estimate(cell: Cell, task: Problem | str, machine: Machine, effort: Callable[[Cell], float]) -> Estimate:
     """Return the estimate of one cell."""
-    from benchmarks.harness.parameters import check
+    from benchmarks.contract.parameters import check
     from benchmarks.harness.registry import method_class
 
     if isinstance(task, str):

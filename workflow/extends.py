@@ -13,9 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.errors import UsageError
-from benchmarks.harness.parameters import check
-from benchmarks.harness.reading import read_yaml
+from benchmarks.contract.errors import UsageError
+from benchmarks.contract.parameters import check
+from benchmarks.contract.reading import read_yaml
 from benchmarks.harness.sources import ROOT, module_of, short
 from workflow.signature import setup_of
 from workflow.validate import EXTENSION, check_schema

@@ -14,10 +14,10 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.harness.cell import entry
+from benchmarks.contract.statuses import GOOD, LEFT_OUT
+from benchmarks.experiments.rays import STILL
+from benchmarks.harness.job import entry
 from benchmarks.harness.kept import read_json
-from benchmarks.harness.rays import STILL
-from benchmarks.harness.statuses import GOOD, LEFT_OUT
 from benchmarks.harness.store import atomic
 from workflow.suite import Suite, load_suite
 from workflow.tables.schema import check, schema

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 from benchmarks.harness.store import atomic
 from workflow.publish import CONFIG, LICENCE, PROVENANCE, contents
 from workflow.tables.claims import run_claims

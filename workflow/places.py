@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.harness.errors import UsageError, shown
+from benchmarks.contract.errors import UsageError, shown
 
 if TYPE_CHECKING:
     from workflow.suite import Suite

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from benchmarks.harness.errors import UsageError, shown
+from benchmarks.contract.errors import UsageError, shown
 from workflow.suite import load_suite
 
 OPTIONS = ("--configfile", "--configfiles")

@@ -14,7 +14,7 @@ import json
 import tarfile
 from pathlib import Path
 
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 from benchmarks.harness.sources import ROOT
 from benchmarks.harness.store import atomic
 from workflow.extends import found_here

@@ -12,9 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from benchmarks.contract.reading import read_yaml
 from benchmarks.harness.cell import Cell
 from benchmarks.harness.meta_cell import MetaCell
-from benchmarks.harness.reading import read_yaml
 from benchmarks.harness.sources import ROOT
 from benchmarks.harness.tune import TuningCell
 from workflow.extends import Reference, extended, found_here
@@ -227,7 +227,7 @@ class Suite:
 
     @property
     def sampling(self) -> dict[str, dict[str, Any]]:
-        """Return model of a BRDF → what `benchmarks.harness.sampling` is told about it."""
+        """Return model of a BRDF → what `benchmarks.experiments.sampling` is told about it."""
         if "sampling" not in self.config:
             return {}
         given = dict(self.config["sampling"])
@@ -237,17 +237,17 @@ class Suite:
 
     @property
     def diffusion(self) -> dict[str, dict[str, Any]]:
-        """Return task → what `benchmarks.harness.diffusion` is told about it."""
+        """Return task → what `benchmarks.experiments.diffusion` is told about it."""
         return self._per_task("diffusion", "law")
 
     @property
     def posterior(self) -> dict[str, dict[str, Any]]:
-        """Return task → what `benchmarks.harness.posterior` is told about it."""
+        """Return task → what `benchmarks.experiments.posterior` is told about it."""
         return self._per_task("posterior", "measurement")
 
     @property
     def rays(self) -> dict[str, dict[str, Any]]:
-        """Return scene → what `benchmarks.harness.rays` is told about it."""
+        """Return scene → what `benchmarks.experiments.rays` is told about it."""
         return self._per_task("rays", "problem")
 
     def _per_task(self, block: str, file: str) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 
 
 def read_tuned(path: Path) -> dict[tuple[str, str], dict[str, Any]]:

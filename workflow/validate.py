@@ -10,9 +10,24 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import yaml
 
-from benchmarks.harness.errors import UsageError, shown, unknown
-from benchmarks.harness.parameters import check, is_number, number_hint
-from benchmarks.harness.sources import DIFFUSION, FAMILIES, GUIDES, LAWS, MEASUREMENTS, NO_TASKS, is_file, module_of
+from benchmarks.contract.errors import UsageError, shown, unknown
+from benchmarks.contract.parameters import check, is_number, number_hint
+from benchmarks.harness.rooms import (
+    DIFFUSION,
+    FAMILIES,
+    GUIDES,
+    LAWS,
+    MEASUREMENTS,
+    family_names,
+    guide_names,
+    law_names,
+    learner_names,
+    measurement_names,
+    method_names,
+    sampler_names,
+    task_names,
+)
+from benchmarks.harness.sources import is_file, module_of
 from workflow.figures import names as figure_names
 from workflow.signature import options_of, setup_of
 
@@ -37,47 +52,6 @@ Strict = jsonschema.validators.extend(
         }
     ),
 )
-
-
-def task_names() -> list[str]:
-    """Return `world.task` for every file in a world of `benchmarks/` (the registry's rule, without its imports)."""
-    files = (ROOT / "benchmarks").glob("*/*.py")
-    return sorted(f"{f.parent.name}.{f.stem}" for f in files if f.parent.name not in NO_TASKS and f.stem[0] != "_")
-
-
-def method_names() -> list[str]:
-    """Return the name of every file in `methods/` that holds a method."""
-    return sorted(f.stem for f in (ROOT / "methods").glob("*.py") if f.stem != "base" and f.stem[0] != "_")
-
-
-def family_names() -> list[str]:
-    """Return the name of every file in `benchmarks/appearance/` that holds a family."""
-    return sorted(f.stem for f in (ROOT / "benchmarks" / FAMILIES).glob("[!_]*.py"))
-
-
-def law_names() -> list[str]:
-    """Return the name of every law for diffusion samplers in `benchmarks/sampling/`."""
-    return sorted(f.stem for f in (ROOT / "benchmarks" / LAWS).glob("[!_]*.py"))
-
-
-def sampler_names() -> list[str]:
-    """Return the name of every file in `methods/diffusion/` that holds a sampler."""
-    return sorted(f.stem for f in (ROOT / "methods" / "diffusion").glob("[!_]*.py") if f.stem != "base")
-
-
-def measurement_names() -> list[str]:
-    """Return the name of every measurement in `benchmarks/posterior/`."""
-    return sorted(f.stem for f in (ROOT / "benchmarks" / MEASUREMENTS).glob("[!_]*.py"))
-
-
-def guide_names() -> list[str]:
-    """Return the name of every file in `methods/posterior/` that holds a guide."""
-    return sorted(f.stem for f in (ROOT / "methods" / "posterior").glob("[!_]*.py") if f.stem != "base")
-
-
-def learner_names() -> list[str]:
-    """Return the name of every file in `methods/meta/` that holds a learner."""
-    return sorted(f.stem for f in (ROOT / "methods" / "meta").glob("[!_]*.py") if f.stem != "base")
 
 
 def check_schema(config: Any, path: str, schema: Path = SCHEMA) -> None:

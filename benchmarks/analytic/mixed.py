@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.harness.errors import UsageError
-from benchmarks.harness.problem import Problem
+from benchmarks.contract.errors import UsageError
+from benchmarks.contract.problem import Problem
 from methods._discrete import Discrete, continuous
 from methods._ranges import AnyCount
 

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from benchmarks.harness.problem import Problem
+from benchmarks.contract.problem import Problem
 from methods._ranges import Count
 
 HALF_WIDTH = 1.0

@@ -8,7 +8,7 @@ import torch
 from annotated_types import Ge, Le
 from torch import Tensor
 
-from benchmarks.harness.problem import Problem
+from benchmarks.contract.problem import Problem
 
 STEP = 0.33  # z = 1.0 in the function's own units, the paper's σ
 START = (-1.2, 1.0)  # the classic starting point, repeated for further dimensions

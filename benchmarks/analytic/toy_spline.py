@@ -6,7 +6,7 @@ import torch
 from scipy.interpolate import Akima1DInterpolator
 from torch import Tensor
 
-from benchmarks.harness.problem import Problem
+from benchmarks.contract.problem import Problem
 
 STEP = 0.33  # z = 1.0 in the curve's own units, the paper's σ
 START = 1.1

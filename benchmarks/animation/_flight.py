@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from benchmarks.harness.errors import Unsupported
+from benchmarks.contract.errors import Unsupported
 
 STEP_S = 1 / 60
 SECONDS = 7.0

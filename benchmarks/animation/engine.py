@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.animation._flight import Flight, fly, miss, picture, require_simulator
-from benchmarks.harness.problem import Problem
+from benchmarks.contract.problem import Problem
 from methods._discrete import Discrete
 from methods._work import Work
 

@@ -13,7 +13,7 @@ from benchmarks.appearance import _analytic, _nbrdf
 from benchmarks.appearance._directions import cosines
 from benchmarks.appearance._patterns import SHARE, STEEPEST, horizon
 from benchmarks.appearance._patterns import vectors as to_vectors
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 
 Reference = Callable[[Tensor, Tensor], Tensor]  # half, difference (n, 3) → BRDFs (members, n, 3) in 1/sr
 

@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 
 from benchmarks.appearance import _lat_long
 from benchmarks.appearance._members import names_of
-from benchmarks.harness.errors import Unsupported, UsageError
+from benchmarks.contract.errors import Unsupported, UsageError
 from benchmarks.rendering._mitsuba import Backend, backend
 
 LARGEST = 100.0  # radiance of a texel, at most; the sun in a clear sky comes to between 50 and 300

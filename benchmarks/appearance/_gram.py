@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, max_pool2d
 
-from benchmarks.harness.errors import UsageError
-from benchmarks.harness.seeds import derive
+from benchmarks.contract.errors import UsageError
+from benchmarks.contract.seeds import derive
 
 KERNEL = 5  # width of a random filter in pixels of its scale
 CALIBRATION = 128  # width of the noise on which random filters are brought to unit response

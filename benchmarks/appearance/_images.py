@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from benchmarks.appearance._members import names_of
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")  # modes that turn into RGB without clipping

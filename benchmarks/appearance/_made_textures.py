@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from benchmarks.appearance._images import fit
-from benchmarks.harness.seeds import derive
+from benchmarks.contract.seeds import derive
 
 FINER = 2  # made at so many times the resolution, then averaged, against aliasing
 PHOTOGRAPHS = ("brick", "grass", "gravel")  # that come with scikit-image, grey, CC0

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.appearance._flash import SMOOTHEST
-from benchmarks.harness.seeds import derive
+from benchmarks.contract.seeds import derive
 
 
 class Canvas:

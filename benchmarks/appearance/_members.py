@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 
 
 def names_of(files: Sequence[Path], owner: str) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 
 SHAPE = (90, 90, 180)  # θ_h, θ_d, φ_d
 SCALE = (1 / 1500, 1.15 / 1500, 1.66 / 1500)  # stored values → 1/sr, for red, green, blue

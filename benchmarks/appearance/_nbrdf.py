@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmarks._data import fetch
 from benchmarks.appearance._members import names_of
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 
 SIZES = (6, 21, 21, 3)
 SHAPES = tuple(zip(SIZES[:-1], SIZES[1:], strict=True))  # (in, out)

@@ -12,7 +12,7 @@ from torch import Tensor
 from benchmarks._data import fetch_folder
 from benchmarks.appearance import _flash, _materials
 from benchmarks.appearance._images import files_in, read, read_folder
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 
 Members = Literal["made", "real", "folder"]
 

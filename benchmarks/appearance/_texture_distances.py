@@ -9,7 +9,7 @@ from skimage.feature import local_binary_pattern
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, interpolate
 
-from benchmarks.harness.seeds import derive
+from benchmarks.contract.seeds import derive
 
 LEVELS, PATCH, DIRECTIONS, QUANTILES = 3, 7, 64, 256  # of the sliced Wasserstein distance
 SMALLEST = PATCH * 2 ** (LEVELS - 1)  # height and width a picture needs

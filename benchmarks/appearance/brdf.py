@@ -12,9 +12,9 @@ from torch import Tensor
 from benchmarks.appearance import _analytic, _brdf_models, _merl_binary, _nbrdf, _patterns
 from benchmarks.appearance._directions import cosines, draw, half_and_difference
 from benchmarks.appearance._sphere import Sphere
-from benchmarks.harness.errors import UsageError
-from benchmarks.harness.family import Family, split_members
-from benchmarks.harness.seeds import derive
+from benchmarks.contract.errors import UsageError
+from benchmarks.contract.family import Family, split_members
+from benchmarks.contract.seeds import derive
 from methods._ranges import Count
 from methods.meta.base import Batch
 

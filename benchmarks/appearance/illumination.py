@@ -13,9 +13,9 @@ from torch.nn.functional import interpolate
 
 from benchmarks.appearance import _environments, _lat_long, _lit_scene, _radiance_network
 from benchmarks.appearance.brdf import dssim
-from benchmarks.harness.errors import UsageError
-from benchmarks.harness.family import Family, split_members
-from benchmarks.harness.seeds import derive
+from benchmarks.contract.errors import UsageError
+from benchmarks.contract.family import Family, split_members
+from benchmarks.contract.seeds import derive
 from methods._ranges import Count
 from methods.meta.base import Batch
 

@@ -12,10 +12,10 @@ from benchmarks.appearance import _flash, _materials
 from benchmarks.appearance._decoder import NOISE, Decoder
 from benchmarks.appearance._photographs import Members, photographs
 from benchmarks.appearance.brdf import dssim
-from benchmarks.harness.errors import UsageError
-from benchmarks.harness.family import Family, split_members
-from benchmarks.harness.parameters import at_least
-from benchmarks.harness.seeds import derive
+from benchmarks.contract.errors import UsageError
+from benchmarks.contract.family import Family, split_members
+from benchmarks.contract.parameters import at_least
+from benchmarks.contract.seeds import derive
 from methods._ranges import Count
 from methods.meta.base import Batch
 

@@ -14,10 +14,10 @@ from benchmarks.appearance._gram import RandomFeatures, distance, features
 from benchmarks.appearance._images import read_folder
 from benchmarks.appearance._texture_distances import SMALLEST, lbp, swd
 from benchmarks.appearance._unet import NOISE, UNet
-from benchmarks.harness.errors import UsageError
-from benchmarks.harness.family import Family, split_members
-from benchmarks.harness.parameters import at_least
-from benchmarks.harness.seeds import derive
+from benchmarks.contract.errors import UsageError
+from benchmarks.contract.family import Family, split_members
+from benchmarks.contract.parameters import at_least
+from benchmarks.contract.seeds import derive
 from methods._ranges import Count
 from methods.meta.base import Batch
 

@@ -12,8 +12,8 @@ from benchmarks.appearance import _path_space
 from benchmarks.appearance._flow import Flow
 from benchmarks.appearance._path_space import DIM, luminance, radiance
 from benchmarks.appearance._sphere import srgb
-from benchmarks.harness.family import Family, split_members
-from benchmarks.harness.seeds import derive
+from benchmarks.contract.family import Family, split_members
+from benchmarks.contract.seeds import derive
 from methods._ranges import Count
 from methods.meta.base import Batch
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 
 from benchmarks.blender._environment import NoDownload, install
-from benchmarks.harness.cell import entry
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
+from benchmarks.harness.job import entry
 
 NO_DOWNLOAD = 3
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pooch
 
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 
 FOLDER = "BEYOND_GD_BLENDER"
 VERSION = "4.5.15"  # the pictures of 4.5 and 5.0 differ

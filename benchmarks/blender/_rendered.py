@@ -16,9 +16,9 @@ from torch.nn.functional import conv2d, pad
 from benchmarks.blender import _worker
 from benchmarks.blender._environment import MEND, installed, interpreter, missing_libraries, way_out
 from benchmarks.blender._workers import Pool, Program
-from benchmarks.harness.errors import Unsupported
-from benchmarks.harness.problem import Problem
-from benchmarks.harness.sources import ROOT
+from benchmarks.contract.errors import Unsupported
+from benchmarks.contract.problem import Problem
+from benchmarks.contract.reading import ROOT
 from benchmarks.programs._execution import Failed
 from benchmarks.programs._values import Value, metrics_of, place, read_values
 from methods._work import Work

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from benchmarks.blender._protocol import ANSWER, PICTURE, SORRY, length, question
-from benchmarks.harness.descendants import end_all
+from benchmarks.contract.descendants import end_all
 from benchmarks.programs._execution import Failed, died, last_lines
 
 

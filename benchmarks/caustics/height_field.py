@@ -13,7 +13,7 @@ from scipy.interpolate import BSpline
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from benchmarks.harness.problem import Problem
+from benchmarks.contract.problem import Problem
 from methods._ranges import NonNegative
 from methods._work import Work
 

@@ -9,10 +9,10 @@ import argparse
 import textwrap
 from typing import Any, NoReturn
 
-from benchmarks.harness.cell import entry, limit_threads, open_device
-from benchmarks.harness.errors import UsageError, shown
-from benchmarks.harness.parameters import check, listing
-from benchmarks.harness.reading import parse_yaml
+from benchmarks.contract.errors import UsageError, shown
+from benchmarks.contract.parameters import check, listing
+from benchmarks.contract.reading import parse_yaml
+from benchmarks.harness.job import entry, limit_threads, open_device
 
 MOST_SECONDS = 31_536_000  # a year
 

@@ -15,15 +15,15 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.harness.cell import build, commit, device_name, entry, limit_threads, open_device, to_bytes, versions
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
+from benchmarks.contract.seeds import derive
+from benchmarks.harness.job import build, commit, device_name, entry, limit_threads, open_device, to_bytes, versions
 from benchmarks.harness.kept import load_pictures, read_json, unless_damaged, write_json, write_pictures, write_table
 from benchmarks.harness.meta_cell import MetaCell
 from benchmarks.harness.meta_train import TRAINED, guard_of, kept_file, train_all
 from benchmarks.harness.meta_train import bury as bury_training
 from benchmarks.harness.phases import NOBODY, Phases
 from benchmarks.harness.search import text_of
-from benchmarks.harness.seeds import derive
 from benchmarks.harness.sources import short
 from benchmarks.harness.store import require_writable
 from benchmarks.harness.watch import Death, child, command_of, supervise
@@ -31,8 +31,8 @@ from benchmarks.harness.watch import Death, child, command_of, supervise
 if TYPE_CHECKING:
     import numpy as np
 
+    from benchmarks.contract.family import Family
     from benchmarks.harness.ending import Ended
-    from benchmarks.harness.family import Family
     from benchmarks.harness.trained import Card
     from methods.meta.base import Learner, State
 
@@ -140,7 +140,7 @@ def adapt_all(cell: MetaCell, models: Path, out: Path, phases: Phases | None = N
 
 def family_of(cell: MetaCell) -> Family | Ended:
     """Return the family, or why there is none."""
-    from benchmarks.harness.parameters import check
+    from benchmarks.contract.parameters import check
     from benchmarks.harness.registry import family_class
 
     kind = family_class(cell.world)
@@ -181,8 +181,8 @@ def write_tables(cell: MetaCell, out: Path, pictures: dict[str, np.ndarray]) -> 
 
 def adapt_one(cell: MetaCell, family: Family | Ended, card: Card, state: State, kept: Path, phases: Phases) -> None:
     """Adapt with one replicate and keep what came of it, a bad end included."""
+    from benchmarks.contract.parameters import check
     from benchmarks.harness.ending import ENDS, Ended, ending_of
-    from benchmarks.harness.parameters import check
     from benchmarks.harness.registry import learner_class
 
     if isinstance(family, Ended):

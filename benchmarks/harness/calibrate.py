@@ -15,7 +15,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.harness.cell import build, entry, limit_threads, open_device, to_bytes
+from benchmarks.harness.job import build, entry, limit_threads, open_device, to_bytes
 from benchmarks.harness.kept import write_json, write_pictures
 from benchmarks.harness.phases import Phases
 from benchmarks.harness.sources import short
@@ -23,7 +23,7 @@ from benchmarks.harness.store import require_writable
 from benchmarks.harness.watch import START_S, Death, Guard, child, command_of, supervise
 
 if TYPE_CHECKING:
-    from benchmarks.harness.problem import Problem
+    from benchmarks.contract.problem import Problem
 
 ROW, IMAGES = "task.json", "images.npz"
 MEASURED = (  # unknown of a task that could not be measured
@@ -45,8 +45,8 @@ def median_ms(action: Any, repeats: int = 5) -> float:
 
 def calibrate(spec: dict[str, Any], out: Path, phases: Phases | None = None) -> None:
     """Measure one task and store it; a task that cannot be measured is stored with the reason."""
+    from benchmarks.contract.parameters import check
     from benchmarks.harness.ending import ENDS, Ended, ending_of
-    from benchmarks.harness.parameters import check
     from benchmarks.harness.registry import task_class
 
     phases = phases or Phases()
@@ -94,10 +94,10 @@ def measure(
     """Return the row of a task and its pictures of start and target."""
     import torch
 
+    from benchmarks.contract.seeds import derive
     from benchmarks.harness.certificate import certify, check_gradients
     from benchmarks.harness.clock import synchronize
     from benchmarks.harness.ending import Ended
-    from benchmarks.harness.seeds import derive
 
     phases.enter("warm_up")
     starts = [problem.space(derive(spec["task"], "start", r), 1).start for r in spec["replicates"]]

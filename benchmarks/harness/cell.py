@@ -8,35 +8,27 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import platform
-import re
-import subprocess
-import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
-from functools import cache, partial
-from importlib import metadata
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.contract.errors import UsageError, unknown
 from benchmarks.harness.costs import GUARD
-from benchmarks.harness.errors import UsageError, unknown
+from benchmarks.harness.job import build, commit, device_name, entry, limit_threads, open_device, to_bytes, versions
 from benchmarks.harness.kept import load_pictures, read_json, unless_damaged, write_json, write_pictures, write_table
 from benchmarks.harness.phases import NOBODY, Phases
-from benchmarks.harness.sources import ROOT, cell_sources, fingerprint, named_files
-from benchmarks.harness.store import cannot_write, is_full, require_writable
+from benchmarks.harness.sources import cell_sources, fingerprint, named_files
+from benchmarks.harness.store import require_writable
 from benchmarks.harness.watch import Death, Guard, child, command_of, hard_seconds, supervise
 
 if TYPE_CHECKING:
-    from benchmarks.harness.ending import Ended
-    from benchmarks.harness.problem import Problem
+    from benchmarks.contract.problem import Problem
     from methods.base import Method
 
 RUNS, CURVES, IMAGES = "runs.parquet", "curves.parquet", "images.npz"
 PICTURE = "picture"  # of one replicate, in its own file
-LIBRARIES = ("torch", "numpy", "scipy", "nevergrad", "cma", "cmaes", "pymoo", "evotorch", "mitsuba")
 
 
 @dataclass(frozen=True)
@@ -84,59 +76,6 @@ class Cell:
         return fingerprint(files, json.dumps(facts, sort_keys=True))
 
 
-def limit_threads(threads: int) -> None:
-    """Give BLAS, OpenMP and torch this many threads; before they are imported."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[name] = str(threads)
-    import torch
-
-    torch.set_num_threads(threads)
-
-
-def versions() -> str:
-    """Return the versions of Python and of the libraries loaded, as one line for the tables."""
-    loaded = [name for name in LIBRARIES if name in sys.modules]
-    return " ".join([f"python={platform.python_version()}", *(f"{name}={metadata.version(name)}" for name in loaded)])
-
-
-def device_name(device: str) -> str:
-    """Return the processor's or the GPU's name."""
-    import torch
-
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_name(device)
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        model = platform.processor() or platform.machine()
-    return f"{model}, {os.cpu_count()} cores"
-
-
-@cache
-def commit() -> str:
-    """Return the checked-out commit, with a + where files differ from it; empty outside git."""
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--exclude=*", "--dirty=+", "--abbrev=12"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-
-
-def open_device(device: str) -> None:
-    """Raise UsageError where the device is not there."""
-    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", device):
-        raise UsageError(f"device {device!r}: methods and tasks run on cpu, cuda or cuda:N; name one of these")
-    import torch
-
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UsageError(f"device {device!r}: torch sees no GPU; set `device: cpu` in the suite's config")
-    if int(device.partition(":")[2] or 0) >= max(1, torch.cuda.device_count()):
-        raise UsageError(
-            f"device {device!r}: torch sees {torch.cuda.device_count()} GPUs, counted from 0; name one of them"
-        )
-
-
 @dataclass(frozen=True)
 class Piece:
     """A cell and the folder of its tables."""
@@ -171,9 +110,9 @@ def run_missing(cell: Cell, out: Path, mark: str, missing: Sequence[int], phases
     """Run these replicates of a cell and keep each as soon as it is finished."""
     import torch
 
+    from benchmarks.contract.parameters import check
     from benchmarks.harness import memory
     from benchmarks.harness.ending import Ended
-    from benchmarks.harness.parameters import check
     from benchmarks.harness.registry import method_class, task_class
 
     task_type, method_type = task_class(cell.problem), method_class(cell.algorithm)
@@ -191,16 +130,6 @@ def run_missing(cell: Cell, out: Path, mark: str, missing: Sequence[int], phases
             keep(cell, kept, mark, facts, params)
         else:
             run_replicate(cell, task, method_type, params, kept, mark, phases)
-
-
-def build(task_type: type[Problem], device: str, params: dict[str, Any]) -> Problem | Ended:
-    """Return the task, or why there is none."""
-    from benchmarks.harness.ending import ENDS, ending_of_building
-
-    try:
-        return task_type(device=device, **params)
-    except ENDS as error:
-        return ending_of_building(error)
 
 
 def run_replicate(
@@ -356,11 +285,6 @@ def read_replicate(kept: Path, mark: str) -> tuple[dict[str, Any] | None, dict[s
     return (None, {}) if pictures is None else (stored, pictures)
 
 
-def to_bytes(picture: Any) -> Any:
-    """Return a picture in [0, 1] as an array of bytes, (h, w) or (h, w, 3)."""
-    return (picture.detach().float().clamp(0, 1) * 255).round().byte().cpu().numpy()
-
-
 def main() -> int:
     """Parse the command line; watch a child that runs the cell, or be that child."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -376,31 +300,6 @@ def main() -> int:
         return supervise(command, guard_of(cell), partial(bury, pieces), device=cell.device)
     limit_threads(cell.threads)
     return child(partial(run_cell, cell, arguments.out), arguments.beat)
-
-
-def tell(error: UsageError) -> int:
-    """Show a user's error, where there is still room for it; return the exit code that goes with it."""
-    with suppress(OSError):
-        print(f"error: {error}", file=sys.stderr, flush=True)
-    return 2
-
-
-def entry(program: Any) -> None:
-    """Run a command's `main`; show a user's error without a traceback; leave no thread of a library behind."""
-    code = 0
-    try:
-        code = program() or 0
-    except UsageError as error:
-        code = tell(error)
-    except OSError as error:
-        if not is_full(error):
-            raise
-        code = tell(cannot_write(error.filename or "what belongs here", error))
-    with suppress(OSError):  # a log on a full disk
-        sys.stdout.flush()
-    with suppress(OSError):
-        sys.stderr.flush()
-    os._exit(code)  # nevergrad's threads can keep a finished process alive
 
 
 if __name__ == "__main__":

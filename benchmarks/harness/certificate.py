@@ -17,7 +17,7 @@ import torch
 from scipy.stats import t as student
 from torch import Tensor
 
-from benchmarks.harness.problem import Problem
+from benchmarks.contract.problem import Problem
 
 STEPS = (0.02, 0.05, 0.1)  # natural steps of the central differences at the start
 NEAR = 0.25  # distance from the target, natural steps in every coordinate

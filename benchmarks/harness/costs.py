@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from methods._work import Work
 
 if TYPE_CHECKING:
-    from benchmarks.harness.problem import Problem
+    from benchmarks.contract.problem import Problem
     from methods.base import Method, Space
 
 GUARD = 10.0  # a run may take this many times what is predicted of the dearest one admitted

@@ -5,11 +5,11 @@ from __future__ import annotations
 import traceback
 from pathlib import Path
 
+from benchmarks.contract.errors import Unsupported, UsageError
+from benchmarks.contract.statuses import Status
 from benchmarks.harness import memory
 from benchmarks.harness.clock import HardTimeout
-from benchmarks.harness.errors import Unsupported, UsageError
 from benchmarks.harness.sources import ROOT
-from benchmarks.harness.statuses import Status
 from methods.base import Stopped
 
 ENDS = (Exception, HardTimeout, SystemExit)  # what ends a run; an interrupt ends the program

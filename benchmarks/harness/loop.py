@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.contract.problem import Gradient, Problem
+from benchmarks.contract.seeds import derive
+from benchmarks.contract.statuses import Status
 from benchmarks.harness.budget import Budget
 from benchmarks.harness.clock import Clock
 from benchmarks.harness.ending import Ended
 from benchmarks.harness.phases import Phases
-from benchmarks.harness.problem import Gradient, Problem
-from benchmarks.harness.seeds import derive
-from benchmarks.harness.statuses import Status
 from methods.base import Evaluation, Method
 
 SHOWN_DIMS = 2  # up to here the path is logged, for pictures of the landscape

@@ -9,8 +9,9 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from benchmarks.harness.errors import unknown
-from benchmarks.harness.sources import FAMILIES, fingerprint, module_of, sources
+from benchmarks.contract.errors import unknown
+from benchmarks.harness.rooms import FAMILIES
+from benchmarks.harness.sources import fingerprint, module_of, sources
 
 PARTS = ("test", "validation")
 TRAINING = ("replicates", "suite", "steps", "part", "pictured")  # what a trained learner does not depend on

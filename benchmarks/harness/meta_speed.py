@@ -15,9 +15,10 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from benchmarks.harness.errors import UsageError
-from benchmarks.harness.family import Family
-from benchmarks.harness.registry import family_class, family_names
+from benchmarks.contract.errors import UsageError
+from benchmarks.contract.family import Family
+from benchmarks.harness.registry import family_class
+from benchmarks.harness.rooms import family_names
 from methods.meta.base import Batch, split, synchronize
 
 RATE = 0.1

@@ -13,17 +13,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.harness.cell import build, commit, device_name, entry, limit_threads, open_device, versions
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
+from benchmarks.contract.seeds import derive
+from benchmarks.harness.job import build, commit, device_name, entry, limit_threads, open_device, versions
 from benchmarks.harness.kept import load_state, read_json, unless_damaged, write_json, write_state
 from benchmarks.harness.meta_cell import MetaCell
 from benchmarks.harness.phases import NOBODY, Phases
-from benchmarks.harness.seeds import derive
 from benchmarks.harness.store import copy, require_writable
 from benchmarks.harness.watch import START_S, Death, Guard, child, command_of, supervise
 
 if TYPE_CHECKING:
-    from benchmarks.harness.family import Family
+    from benchmarks.contract.family import Family
     from benchmarks.harness.trained import Card
     from methods.meta.base import Learner, State
 
@@ -72,8 +72,8 @@ def train_all(cell: MetaCell, out: Path, phases: Phases | None = None, item: int
 
 def train_missing(cell: MetaCell, out: Path, missing: Sequence[int], phases: Phases) -> None:
     """Train these replicates and keep each as soon as it is finished."""
+    from benchmarks.contract.parameters import check
     from benchmarks.harness.ending import Ended
-    from benchmarks.harness.parameters import check
     from benchmarks.harness.registry import family_class, learner_class
 
     family_type, learner_type = family_class(cell.world), learner_class(cell.algorithm)

@@ -13,14 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.contract.seeds import TUNING_REPLICATES
 from benchmarks.harness.adapt import ADAPTATION, MODELS, adapt_all, bury
-from benchmarks.harness.cell import entry, limit_threads
+from benchmarks.harness.job import entry, limit_threads
 from benchmarks.harness.kept import load_table, write_table
 from benchmarks.harness.meta_cell import MetaCell
 from benchmarks.harness.meta_train import TRAINED, guard_of
 from benchmarks.harness.phases import Phases
 from benchmarks.harness.search import grid, text_of
-from benchmarks.harness.seeds import TUNING_REPLICATES
 from benchmarks.harness.tune import TABLE
 from benchmarks.harness.watch import child, command_of, supervise
 

@@ -16,8 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from benchmarks.harness.cell import limit_threads, open_device
-from benchmarks.harness.errors import UsageError, unknown
+from benchmarks.contract.errors import UsageError, unknown
+from benchmarks.harness.job import limit_threads, open_device
 from benchmarks.harness.kept import read_json, write_json, write_table
 from benchmarks.harness.phases import NOBODY, Phases
 from benchmarks.harness.store import require_writable

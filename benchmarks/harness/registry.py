@@ -12,65 +12,34 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from benchmarks.harness.errors import UsageError, unknown
-from benchmarks.harness.family import Family
-from benchmarks.harness.law import Law
-from benchmarks.harness.measurement import Measurement
-from benchmarks.harness.problem import Problem
-from benchmarks.harness.sources import DIFFUSION, FAMILIES, GUIDES, LAWS, MEASUREMENTS, NO_TASKS, is_file
+from benchmarks.contract.errors import UsageError, unknown
+from benchmarks.contract.family import Family
+from benchmarks.contract.law import Law
+from benchmarks.contract.measurement import Measurement
+from benchmarks.contract.problem import Problem
+from benchmarks.harness.rooms import (
+    DIFFUSION,
+    FAMILIES,
+    GUIDES,
+    LAWS,
+    LEARNERS,
+    MEASUREMENTS,
+    family_names,
+    guide_names,
+    law_names,
+    learner_names,
+    measurement_names,
+    method_names,
+    sampler_names,
+    task_names,
+)
+from benchmarks.harness.sources import is_file
 from methods.base import Method
 from methods.diffusion.base import Sampler
 from methods.meta.base import Learner
 from methods.posterior.base import Guide
 
-ROOT = Path(__file__).resolve().parents[2]
 T = TypeVar("T")
-
-
-def task_names() -> list[str]:
-    """Return `world.task` for every file in a world of `benchmarks/`."""
-    files = (ROOT / "benchmarks").glob("*/*.py")
-    return sorted(
-        f"{file.parent.name}.{file.stem}"
-        for file in files
-        if file.parent.name not in NO_TASKS and not file.stem.startswith("_")
-    )
-
-
-def method_names() -> list[str]:
-    """Return the name of every file in `methods/` that holds a method."""
-    files = (ROOT / "methods").glob("*.py")
-    return sorted(file.stem for file in files if file.stem != "base" and not file.stem.startswith("_"))
-
-
-def family_names() -> list[str]:
-    """Return the name of every family of tasks for meta-learning."""
-    return sorted(f.stem for f in (ROOT / "benchmarks" / FAMILIES).glob("[!_]*.py"))
-
-
-def learner_names() -> list[str]:
-    """Return the name of every file in `methods/meta/` that holds a learner."""
-    return sorted(f.stem for f in (ROOT / "methods" / "meta").glob("[!_]*.py") if f.stem != "base")
-
-
-def law_names() -> list[str]:
-    """Return the name of every law for diffusion samplers."""
-    return sorted(f.stem for f in (ROOT / "benchmarks" / LAWS).glob("[!_]*.py"))
-
-
-def sampler_names() -> list[str]:
-    """Return the name of every file in `methods/diffusion/` that holds a sampler."""
-    return sorted(f.stem for f in (ROOT / "methods" / "diffusion").glob("[!_]*.py") if f.stem != "base")
-
-
-def measurement_names() -> list[str]:
-    """Return the name of every measurement of a diffusion model's draws."""
-    return sorted(f.stem for f in (ROOT / "benchmarks" / MEASUREMENTS).glob("[!_]*.py"))
-
-
-def guide_names() -> list[str]:
-    """Return the name of every file in `methods/posterior/` that holds a guide."""
-    return sorted(f.stem for f in (ROOT / "methods" / "posterior").glob("[!_]*.py") if f.stem != "base")
 
 
 def task_class(name: str) -> type[Problem]:
@@ -90,7 +59,7 @@ def family_class(name: str) -> type[Family]:
 
 def learner_class(name: str) -> type[Learner]:
     """Return the learner of this name or file; raises UsageError for an unknown one."""
-    return _class("learner", name, learner_names, "methods.meta", Learner)
+    return _class("learner", name, learner_names, LEARNERS, Learner)
 
 
 def law_class(name: str) -> type[Law]:

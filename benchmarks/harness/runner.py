@@ -14,18 +14,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.contract.errors import UsageError
+from benchmarks.contract.problem import Problem
+from benchmarks.contract.seeds import derive
+from benchmarks.contract.statuses import GOOD, LEFT_OUT, Status
 from benchmarks.harness import memory
 from benchmarks.harness.budget import Budget
 from benchmarks.harness.clock import Clock, alarm
 from benchmarks.harness.costs import predicted_seconds
 from benchmarks.harness.ending import ENDS, Ended, ending_of
-from benchmarks.harness.errors import UsageError
 from benchmarks.harness.kept import load_state, unless_damaged, write_state
 from benchmarks.harness.loop import Limits, Run
 from benchmarks.harness.phases import Phases
-from benchmarks.harness.problem import Problem
-from benchmarks.harness.seeds import derive
-from benchmarks.harness.statuses import GOOD, LEFT_OUT, Status
 from benchmarks.harness.watch import hard_seconds
 from methods.base import Method, Space
 

@@ -11,14 +11,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+from benchmarks.contract.reading import ROOT, find_file
+
 ROOMS = ("benchmarks", "methods", "workflow")
-FAMILIES = "appearance"  # the folder of benchmarks/ that holds families for meta-learning, not tasks
-LAWS = "sampling"  # the one that holds laws for diffusion samplers
-MEASUREMENTS = "posterior"  # the one that holds what is measured of a diffusion model's draws
-NO_TASKS = ("harness", FAMILIES, LAWS, MEASUREMENTS)
-DIFFUSION = "methods.diffusion"
-GUIDES = "methods.posterior"
 
 
 def is_file(name: str) -> bool:
@@ -78,12 +73,6 @@ def cell_sources(problem: str, algorithm: str | None = None) -> list[str]:
     """Return the files that decide the outcome of a (task, method) cell: task, method, runner and what they import."""
     modules = [module_of("benchmarks", problem), "benchmarks.harness.runner"]
     return sources(*modules, *([module_of("methods", algorithm)] if algorithm else []))
-
-
-def find_file(name: str) -> Path:
-    """Return the path of a file that a config names: as seen from the working directory, or else from the checkout."""
-    path = Path(name).expanduser()
-    return path if path.is_file() or not (ROOT / path).is_file() else ROOT / path
 
 
 def named_files(params: Mapping[str, Any]) -> list[str]:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 
 HOST = re.sub(r"[^\w.-]", "_", platform.node()) or "unknown"
 PART = re.compile(r"\..+\.(?P<pid>\d+)@(?P<host>[\w.-]+)\.part")  # what `atomic` calls a file that is not whole yet

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.harness.errors import UsageError
-from benchmarks.harness.family import Family
+from benchmarks.contract.errors import UsageError
+from benchmarks.contract.family import Family
+from benchmarks.contract.parameters import check
 from benchmarks.harness.kept import Damaged, load_state, write_state
-from benchmarks.harness.parameters import check
 from benchmarks.harness.registry import family_class, learner_class
 from methods.meta.base import Batch, Learner, State
 

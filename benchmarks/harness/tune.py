@@ -14,24 +14,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.cell import (
-    RUNS,
-    Cell,
-    Piece,
-    bury,
-    entry,
-    guard_of,
-    limit_threads,
-    read_replicate,
-    replicate_file,
-    run_cell,
-)
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
+from benchmarks.contract.seeds import SECOND_ROUND, TUNING_REPLICATES
+from benchmarks.contract.statuses import GOOD
+from benchmarks.harness.cell import RUNS, Cell, Piece, bury, guard_of, read_replicate, replicate_file, run_cell
+from benchmarks.harness.job import entry, limit_threads
 from benchmarks.harness.kept import load_table, write_table
 from benchmarks.harness.phases import Phases
 from benchmarks.harness.search import CELLS, FINALISTS, Choice, Trial, finalists, next_choice, text_of
-from benchmarks.harness.seeds import SECOND_ROUND, TUNING_REPLICATES
-from benchmarks.harness.statuses import GOOD
 from benchmarks.harness.watch import child, command_of, supervise
 
 TABLE = "grid.parquet"
@@ -76,7 +66,7 @@ def budgets(cell: TuningCell) -> float:
 def steps_of(cell: TuningCell, out: Path, known: dict[int, Trial] | None = None) -> list[Step]:
     """Return the steps of the search up to the first that is not done yet; `known` keeps what was found done."""
     known = {} if known is None else known
-    from benchmarks.harness.parameters import defaults
+    from benchmarks.contract.parameters import defaults
     from benchmarks.harness.registry import method_class
 
     method = method_class(cell.algorithm)
@@ -100,7 +90,7 @@ def steps_of(cell: TuningCell, out: Path, known: dict[int, Trial] | None = None)
 
 
 def _allowed(setup: Any, choice: Choice) -> bool:
-    from benchmarks.harness.parameters import check
+    from benchmarks.contract.parameters import check
 
     try:
         check(setup, choice, "tuning")

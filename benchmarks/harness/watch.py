@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from benchmarks.harness.descendants import end_all
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.descendants import end_all
+from benchmarks.contract.errors import UsageError
 from benchmarks.harness.gpu import own_gpu
 from benchmarks.harness.phases import NOBODY, SIZE, Beat, Phases, look, shared_file
 from benchmarks.harness.store import is_full
 
 if TYPE_CHECKING:
-    from benchmarks.harness.statuses import Status
+    from benchmarks.contract.statuses import Status
 
 MIB = 2**20
 LOOK_S = 0.2  # between two looks

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 from methods._fits import BLOCK
 from methods._surrogates import Network
 from methods.base import Evaluation, Space

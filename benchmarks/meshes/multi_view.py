@@ -9,7 +9,7 @@ import torch
 from annotated_types import Ge, Le
 from torch import Tensor
 
-from benchmarks.harness.problem import Gradient, Problem
+from benchmarks.contract.problem import Gradient, Problem
 from benchmarks.meshes import _antialiased
 from benchmarks.meshes._raster import ZOOM, render
 from benchmarks.rendering._shapes import icosphere

@@ -12,7 +12,7 @@ from PIL import Image
 from skimage import data, transform
 from torch import Tensor
 
-from benchmarks.harness.problem import Problem
+from benchmarks.contract.problem import Problem
 from benchmarks.modelling._greedy import improve
 from methods._discrete import Discrete
 from methods._work import Work

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import leaky_relu
 
-from benchmarks.harness.errors import UsageError
-from benchmarks.harness.problem import Problem
+from benchmarks.contract.errors import UsageError
+from benchmarks.contract.problem import Problem
 from methods._ranges import AnyCount
 
 SIZES = (256, 32, 32, 784)

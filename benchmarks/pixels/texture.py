@@ -9,7 +9,7 @@ from annotated_types import Ge, Le
 from skimage import data, transform
 from torch import Tensor
 
-from benchmarks.harness.problem import Problem
+from benchmarks.contract.problem import Problem
 
 STEP = 0.025  # z = 1.0 in pixel values, the paper's σ
 SPREAD = 0.1  # standard deviation of the grey noise a replicate starts from

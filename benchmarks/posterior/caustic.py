@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from benchmarks.caustics.height_field import CONTROL, HeightField
-from benchmarks.harness.measurement import Measurement
+from benchmarks.contract.measurement import Measurement
 from benchmarks.sampling._digits import SIDE
 from benchmarks.sampling.digit_mixture import DigitMixture
 from methods._ranges import Positive

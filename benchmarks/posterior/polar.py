@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from benchmarks.harness.measurement import Measurement
+from benchmarks.contract.measurement import Measurement
 from benchmarks.sampling.clusters import Clusters
 from methods._ranges import Positive
 

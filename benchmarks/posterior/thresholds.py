@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from benchmarks.harness.measurement import Measurement
+from benchmarks.contract.measurement import Measurement
 from benchmarks.sampling._digits import SIDE
 from benchmarks.sampling.digit_mixture import DigitMixture
 from methods._ranges import Positive

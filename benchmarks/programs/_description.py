@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.errors import UsageError, shown, unknown
-from benchmarks.harness.parameters import is_number
-from benchmarks.harness.reading import read_yaml
-from benchmarks.harness.sources import find_file
+from benchmarks.contract.errors import UsageError, shown, unknown
+from benchmarks.contract.parameters import is_number
+from benchmarks.contract.reading import find_file, read_yaml
 from benchmarks.programs._values import Value, check_value, read_values, written
 
 KEYS = (

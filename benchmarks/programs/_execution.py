@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.harness.descendants import end_all
-from benchmarks.harness.statuses import Status
+from benchmarks.contract.descendants import end_all
+from benchmarks.contract.statuses import Status
 
 LAST = 2000  # bytes of output that are looked at for the last lines
 LINES = 3

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from benchmarks.harness.errors import UsageError, shown
-from benchmarks.harness.parameters import is_number
+from benchmarks.contract.errors import UsageError, shown
+from benchmarks.contract.parameters import is_number
 from methods._discrete import Discrete
 
 NATURAL = 8.0  # natural steps along a range; ours

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.harness.errors import Unsupported, UsageError
-from benchmarks.harness.problem import Problem
+from benchmarks.contract.errors import Unsupported, UsageError
+from benchmarks.contract.problem import Problem
 from benchmarks.programs._description import Description, read_description
 from benchmarks.programs._execution import Failed, picture_of, read_picture
 from benchmarks.programs._values import metrics_of, place

@@ -9,8 +9,8 @@ import torch
 from annotated_types import Ge, Le
 from torch import Tensor
 
-from benchmarks.harness.errors import UsageError
-from benchmarks.harness.problem import Problem
+from benchmarks.contract.errors import UsageError
+from benchmarks.contract.problem import Problem
 from methods._ranges import Count
 from methods._work import Work
 

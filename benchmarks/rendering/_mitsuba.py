@@ -17,7 +17,7 @@ from types import ModuleType
 
 import torch
 
-from benchmarks.harness.errors import Unsupported
+from benchmarks.contract.errors import Unsupported
 
 PLACES = ("/usr/lib/*-linux-gnu", "/usr/lib64", "/usr/local/lib", "/usr/lib/llvm-*/lib", "/opt/homebrew/opt/llvm/lib")
 OLDEST = 17  # Dr.Jit 1.5 refuses LLVM 14, and aborts the process as soon as it renders with 15 or 16

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.harness.errors import Unsupported
+from benchmarks.contract.errors import Unsupported
 from benchmarks.rendering._rays import primary_rays
 
 if TYPE_CHECKING:

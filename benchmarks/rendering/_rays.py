@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.harness.errors import Unsupported
+from benchmarks.contract.errors import Unsupported
 from benchmarks.rendering._mitsuba import without_collection
 
 if TYPE_CHECKING:

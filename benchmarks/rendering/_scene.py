@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.harness.errors import UsageError
-from benchmarks.harness.problem import Gradient, Problem
+from benchmarks.contract.errors import UsageError
+from benchmarks.contract.problem import Gradient, Problem
 from benchmarks.rendering._mitsuba import backend, without_collection
 from benchmarks.rendering._rays import observe_pixels
 from benchmarks.rendering._shapes import Vector

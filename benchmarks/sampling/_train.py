@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from torch.nn.functional import cross_entropy
 
-from benchmarks.harness.cell import entry, limit_threads, versions
+from benchmarks.contract.seeds import derive
+from benchmarks.harness.job import entry, limit_threads, versions
 from benchmarks.harness.kept import write_state
-from benchmarks.harness.seeds import derive
 from benchmarks.sampling._denoiser import SPREAD, Classifier, Denoiser
 from benchmarks.sampling._digits import digits, draw
 

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from benchmarks.harness.law import Law
+from benchmarks.contract.law import Law
 from benchmarks.sampling._mixture import Mixture
 
 CLUSTERS = 12

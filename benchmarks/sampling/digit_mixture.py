@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from benchmarks.harness.law import Law
+from benchmarks.contract.law import Law
 from benchmarks.sampling._digits import digits
 from benchmarks.sampling._mixture import Mixture
 

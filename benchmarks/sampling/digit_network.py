@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
+from benchmarks.contract.law import Law
 from benchmarks.harness.kept import Damaged, load_state
-from benchmarks.harness.law import Law
 from benchmarks.sampling._denoiser import Classifier, Denoiser
 from benchmarks.sampling._digits import digits, draw
 

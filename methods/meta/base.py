@@ -24,7 +24,7 @@ Update = Callable[[Tensor, Tensor, int], Tensor]  # weights, gradients (tasks, n
 
 
 class Tasks(Protocol):
-    """What a learner sees of a family; shapes and meaning are those of `benchmarks.harness.family.Family`."""
+    """What a learner sees of a family; shapes and meaning are those of `benchmarks.contract.family.Family`."""
 
     device: torch.device
     n_weights: int

@@ -24,7 +24,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 from workflow import validate
 from workflow.signature import setup_of
 from workflow.suite import load_suite, to_json

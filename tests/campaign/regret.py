@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.harness.cell import RUNS, Cell, limit_threads, run_cell
+from benchmarks.harness.cell import RUNS, Cell, run_cell
+from benchmarks.harness.job import limit_threads
 from benchmarks.harness.kept import load_table
 from benchmarks.harness.registry import task_class
 from benchmarks.harness.search import chosen, text_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+from benchmarks.contract.seeds import derive
 from benchmarks.faulty._fault import commit
-from benchmarks.harness.seeds import derive
 from methods.base import Descent
 
 

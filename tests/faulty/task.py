@@ -7,8 +7,8 @@ import math
 import torch
 
 from benchmarks.analytic.quadratic import Quadratic
+from benchmarks.contract.seeds import derive
 from benchmarks.faulty._fault import commit
-from benchmarks.harness.seeds import derive
 
 
 class Task(Quadratic):

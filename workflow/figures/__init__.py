@@ -10,7 +10,7 @@ import importlib
 from pathlib import Path
 from types import ModuleType
 
-from benchmarks.harness.errors import unknown
+from benchmarks.contract.errors import unknown
 
 SHARED = ("style", "tables")
 

@@ -20,10 +20,10 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from benchmarks.harness.cell import entry
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
+from benchmarks.contract.parameters import check
+from benchmarks.harness.job import entry
 from benchmarks.harness.kept import Damaged, write_json
-from benchmarks.harness.parameters import check
 from benchmarks.harness.store import atomic, is_full
 from workflow.figures import _panels as panels
 from workflow.figures import figure, names

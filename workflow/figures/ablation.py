@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from benchmarks.harness.errors import UsageError, unknown
+from benchmarks.contract.errors import UsageError, unknown
 from workflow.figures import _panels as panels
 from workflow.figures.style import MARKERS, look, spell, variants, wholes
 from workflow.figures.tables import Tables, choose

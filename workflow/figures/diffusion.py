@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
-from benchmarks.harness.errors import UsageError, unknown
+from benchmarks.contract.errors import UsageError, unknown
 from workflow.figures import _panels as panels
 from workflow.figures.style import in_order, look, spell
 from workflow.figures.tables import Tables, choose

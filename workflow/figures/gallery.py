@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpecFromSubplotSpec
 
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 from workflow.figures import _panels as panels
 from workflow.figures.style import look, main_methods, spell
 from workflow.figures.tables import GAP_FLOOR, Tables, choose

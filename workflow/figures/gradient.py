@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 from workflow.figures import _panels as panels
 from workflow.figures.style import main_methods
 from workflow.figures.tables import Tables, choose

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 from methods._influence_pyramid import BLURS
 from workflow.figures import _panels as panels
 from workflow.figures.style import look

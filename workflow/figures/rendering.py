@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 from workflow.figures import _panels as panels
 from workflow.figures import _scenes as scenes
 from workflow.figures.gallery import draw_picture

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 from workflow.figures import _panels as panels
 from workflow.figures.style import look, spell
 from workflow.figures.tables import GAP_FLOOR, Tables, choose

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from benchmarks.harness.errors import UsageError
-from benchmarks.harness.statuses import LEFT_OUT, UNSCORED
+from benchmarks.contract.errors import UsageError
+from benchmarks.contract.statuses import LEFT_OUT, UNSCORED
 from workflow.figures import _panels as panels
 from workflow.figures.style import look, main_methods, spell
 from workflow.figures.tables import GAP_FLOOR, Tables, choose

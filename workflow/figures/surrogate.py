@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 from methods._ranges import AnyCount
 from workflow.figures import _panels as panels
 from workflow.figures.style import look

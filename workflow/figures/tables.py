@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.harness.errors import UsageError, unknown
-from benchmarks.harness.statuses import GOOD, UNSCORED
+from benchmarks.contract.errors import UsageError, unknown
+from benchmarks.contract.statuses import GOOD, UNSCORED
 from workflow.figures.style import look, spell, wear
 from workflow.tables.pictures import read_pictures
 from workflow.tables.schema import schema

@@ -21,8 +21,8 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
-from benchmarks.harness.cell import entry
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
+from benchmarks.harness.job import entry
 from benchmarks.harness.kept import load_json, unless_damaged
 from benchmarks.harness.store import atomic
 from workflow.failures import causes

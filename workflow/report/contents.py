@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
 from workflow.report.scoreboard import MEANING, ORDER, Claim, scoreboard, totals
 from workflow.tables.schema import schema
 from workflow.tables.written import read_written

@@ -17,8 +17,9 @@ from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
 
 from benchmarks.harness import search
-from benchmarks.harness.errors import UsageError
-from benchmarks.harness.sources import DIFFUSION, FAMILIES, GUIDES, LAWS, MEASUREMENTS, ROOT, module_of, sources
+from benchmarks.contract.errors import UsageError
+from benchmarks.harness.sources import ROOT, module_of, sources
+from benchmarks.harness.rooms import DIFFUSION, FAMILIES, GUIDES, LAWS, MEASUREMENTS
 from workflow.lock import guard
 from workflow.suite import load_suite, to_json
 
@@ -225,7 +226,7 @@ def sources_of_diffusion(wildcards):
     spec = SUITE.diffusion[wildcards.law]
     samplers = {entry.get("algorithm", label) for label, entry in spec["samplers"].items()}
     used = [module_of(DIFFUSION, sampler) for sampler in sorted(samplers)]
-    return sorted(modules("benchmarks.harness.diffusion", module_of(f"benchmarks.{LAWS}", spec["law"]), *used))
+    return sorted(modules("benchmarks.experiments.diffusion", module_of(f"benchmarks.{LAWS}", spec["law"]), *used))
 
 
 def diffusion_spec(wildcards):
@@ -237,11 +238,13 @@ def sources_of_posterior(wildcards):
     guides = {entry.get("algorithm", label) for label, entry in spec["guides"].items()}
     used = [module_of(GUIDES, guide) for guide in sorted(guides)]
     measurement = module_of(f"benchmarks.{MEASUREMENTS}", spec["measurement"])
-    return sorted(modules("benchmarks.harness.posterior", measurement, *used))
+    return sorted(modules("benchmarks.experiments.posterior", measurement, *used))
 
 
 def sources_of_rays(wildcards):
-    return sorted(modules("benchmarks.harness.rays", module_of("benchmarks", SUITE.rays[wildcards.scene]["problem"])))
+    return sorted(
+        modules("benchmarks.experiments.rays", module_of("benchmarks", SUITE.rays[wildcards.scene]["problem"]))
+    )
 
 
 def rays_spec(wildcards):

@@ -22,7 +22,7 @@ rule diffusion:
         spec=diffusion_spec,
         out=subpath(output.values, parent=True),
     shell:
-        logged("python -m benchmarks.harness.diffusion --spec {params.spec:q} --out {params.out:q}")
+        logged("python -m benchmarks.experiments.diffusion --spec {params.spec:q} --out {params.out:q}")
 
 
 rule posterior:
@@ -44,7 +44,7 @@ rule posterior:
         spec=posterior_spec,
         out=subpath(output.values, parent=True),
     shell:
-        logged("python -m benchmarks.harness.posterior --spec {params.spec:q} --out {params.out:q}")
+        logged("python -m benchmarks.experiments.posterior --spec {params.spec:q} --out {params.out:q}")
 
 
 rule rays:
@@ -68,4 +68,4 @@ rule rays:
         spec=rays_spec,
         out=subpath(output.values, parent=True),
     shell:
-        logged("python -m benchmarks.harness.rays --spec {params.spec:q} --out {params.out:q}")
+        logged("python -m benchmarks.experiments.rays --spec {params.spec:q} --out {params.out:q}")

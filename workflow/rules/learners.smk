@@ -53,7 +53,7 @@ rule meta_adapt:
 
 rule sampling:
     input:
-        sources=sorted(modules("benchmarks.harness.sampling")),
+        sources=sorted(modules("benchmarks.experiments.sampling")),
     output:
         f"{FOLDER}/sampling/{{model}}/sampling.parquet",
     log:
@@ -69,4 +69,4 @@ rule sampling:
         spec=sampling_spec,
         out=subpath(output[0], parent=True),
     shell:
-        logged("python -m benchmarks.harness.sampling --spec {params.spec:q} --out {params.out:q}")
+        logged("python -m benchmarks.experiments.sampling --spec {params.spec:q} --out {params.out:q}")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.harness.cell import entry
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
+from benchmarks.harness.job import entry
 from workflow.suite import Suite, load_suite
 from workflow.tables.certificates import make_certificates
 from workflow.tables.claims import run_claims

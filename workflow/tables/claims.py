@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pandas as pd
 
-from benchmarks.harness.statuses import UNSCORED
+from benchmarks.contract.statuses import UNSCORED
 from methods._look import SEARCH
 from workflow.tables.claims_influence import influence_claims
 from workflow.tables.claims_rendering import rendering_claims

@@ -9,9 +9,9 @@ from typing import TypeVar
 
 import pandas as pd
 
+from benchmarks.contract.errors import UsageError
 from benchmarks.harness import calibrate, cell
 from benchmarks.harness.cell import Cell
-from benchmarks.harness.errors import UsageError
 from benchmarks.harness.kept import Damaged, load_json, load_table
 from benchmarks.harness.sources import short
 from workflow.tables.schema import check, schema

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.harness.diffusion import CHOICES, TRIED, VALUES, Diffusion
-from benchmarks.harness.gaussian_order import spread_error
-from benchmarks.harness.parameters import check as check_params
+from benchmarks.contract.parameters import check as check_params
+from benchmarks.experiments.diffusion import CHOICES, TRIED, VALUES, Diffusion
+from benchmarks.experiments.gaussian_order import spread_error
 from benchmarks.harness.registry import sampler_class
 from workflow.suite import Suite
 from workflow.tables.collect import read_parquet

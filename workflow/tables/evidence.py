@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.harness.statuses import GOOD, UNSCORED
+from benchmarks.contract.statuses import GOOD, UNSCORED
 from workflow.tables.intervals import cluster_bootstrap
 from workflow.tables.targets import GAPS, gap
 

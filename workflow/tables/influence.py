@@ -26,13 +26,13 @@ import torch
 from torch import Tensor
 
 from benchmarks.caustics.height_field import HeightField
+from benchmarks.contract.problem import Problem
+from benchmarks.contract.seeds import derive
 from benchmarks.harness.budget import Budget
-from benchmarks.harness.cell import entry, limit_threads
 from benchmarks.harness.clock import Clock
+from benchmarks.harness.job import entry, limit_threads
 from benchmarks.harness.kept import write_table
 from benchmarks.harness.loop import Limits, Run
-from benchmarks.harness.problem import Problem
-from benchmarks.harness.seeds import derive
 from benchmarks.networks.digit_mlp import DigitMlp
 from methods._influence_model import Influence as Model
 from methods._influence_sparse import Sparse

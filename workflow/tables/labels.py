@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.harness.cell import entry
+from benchmarks.harness.job import entry
 from benchmarks.harness.registry import family_class, guide_class, learner_class, method_class, sampler_class
 from benchmarks.harness.sources import short
 from benchmarks.harness.store import atomic

@@ -20,9 +20,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from benchmarks.harness.cell import entry, limit_threads, open_device
+from benchmarks.contract.parameters import check
+from benchmarks.harness.job import entry, limit_threads, open_device
 from benchmarks.harness.kept import write_table
-from benchmarks.harness.parameters import check
 from benchmarks.raster.square import Square
 from workflow.suite import load_suite
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks.experiments.sampling import TABLE
 from benchmarks.harness.adapt import ADAPTATION, MODELS, PICTURES
 from benchmarks.harness.meta_cell import MetaCell
-from benchmarks.harness.sampling import TABLE
 from workflow.tables.collect import read_parquet
 from workflow.tables.intervals import Floats, bootstrap, interval, median
 from workflow.tables.pictures import Pictures, read_pictures

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.contract.errors import UsageError
 from benchmarks.harness import calibrate, cell
 from benchmarks.harness.cell import Cell
-from benchmarks.harness.errors import UsageError
 from benchmarks.harness.kept import Damaged, load_pictures
 
 Pictures = dict[str, np.ndarray]  # `<task>/start`, `<task>/target`, `<task>/<method>` → uint8 (h, w) or (h, w, 3)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.harness.posterior import CHOICES, VALUES
+from benchmarks.experiments.posterior import CHOICES, VALUES
 from workflow.suite import Suite
 from workflow.tables.collect import read_parquet
 from workflow.tables.schema import check

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from benchmarks.contract.statuses import GOOD, LEFT_OUT, UNSCORED
 from benchmarks.harness.cell import Cell
-from benchmarks.harness.statuses import GOOD, LEFT_OUT, UNSCORED
 from workflow.tables.schema import check
 from workflow.tables.scores import CONTROL
 from workflow.tables.targets import GAPS

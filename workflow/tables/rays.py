@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.harness.rays import DESCENTS, ENDINGS, MAPS, VALUES
+from benchmarks.experiments.rays import DESCENTS, ENDINGS, MAPS, VALUES
 from workflow.suite import Suite
 from workflow.tables.collect import read_parquet
 from workflow.tables.schema import check

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.harness.statuses import GOOD
+from benchmarks.contract.statuses import GOOD
 from workflow.tables.intervals import bootstrap, median
 from workflow.tables.schema import check, schema
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks.contract.statuses import UNSCORED
 from benchmarks.harness.cell import Cell
-from benchmarks.harness.statuses import UNSCORED
 from workflow.tables.collect import read_runs
 from workflow.tables.intervals import bootstrap, median
 from workflow.tables.schema import check, schema

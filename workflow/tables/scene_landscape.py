@@ -23,10 +23,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from benchmarks.harness.cell import entry, limit_threads, open_device
-from benchmarks.harness.errors import Unsupported
+from benchmarks.contract.errors import Unsupported
+from benchmarks.contract.parameters import check
+from benchmarks.harness.job import entry, limit_threads, open_device
 from benchmarks.harness.kept import write_table
-from benchmarks.harness.parameters import check
 from benchmarks.harness.registry import task_class
 from benchmarks.rendering._scene import Scene
 from workflow.suite import Task, load_suite

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.harness.statuses import GOOD, UNSCORED
+from benchmarks.contract.statuses import GOOD, UNSCORED
 from workflow.tables.intervals import Floats, bootstrap, median, wilson
 from workflow.tables.schema import check, schema
 from workflow.tables.targets import GAPS, SOLVED, gap

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from benchmarks.harness.statuses import UNSCORED
+from benchmarks.contract.statuses import UNSCORED
 from workflow.tables.schema import check
 
 ORIGIN = ["suite", "device", "versions", "commit"]  # where a run, or a trained learner, comes from

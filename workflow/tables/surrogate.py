@@ -21,12 +21,12 @@ import torch
 from torch import Tensor
 
 from benchmarks.analytic.toy_spline import STEP, ToySpline
+from benchmarks.contract.seeds import derive
 from benchmarks.harness.budget import Budget
-from benchmarks.harness.cell import entry, limit_threads
 from benchmarks.harness.clock import Clock
+from benchmarks.harness.job import entry, limit_threads
 from benchmarks.harness.kept import write_table
 from benchmarks.harness.loop import Limits, Run
-from benchmarks.harness.seeds import derive
 from methods.base import Evaluation
 from methods.zerograds import Zerograds
 

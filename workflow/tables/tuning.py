@@ -13,10 +13,10 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.harness.cell import entry
-from benchmarks.harness.errors import UsageError
+from benchmarks.contract.errors import UsageError
+from benchmarks.contract.statuses import GOOD
+from benchmarks.harness.job import entry
 from benchmarks.harness.search import Trial, chosen, text_of
-from benchmarks.harness.statuses import GOOD
 from benchmarks.harness.store import atomic
 from benchmarks.harness.tune import TABLE
 from workflow.tables.collect import read_parquet

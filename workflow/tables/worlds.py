@@ -16,15 +16,16 @@ import numpy as np
 import pandas as pd
 import torch
 
+from benchmarks.contract.parameters import check
+from benchmarks.contract.problem import Problem
+from benchmarks.contract.seeds import derive
 from benchmarks.harness.budget import Budget
-from benchmarks.harness.cell import Cell, entry, limit_threads, to_bytes
+from benchmarks.harness.cell import Cell
 from benchmarks.harness.clock import Clock
+from benchmarks.harness.job import entry, limit_threads, to_bytes
 from benchmarks.harness.kept import write_pictures
 from benchmarks.harness.loop import Limits, Run
-from benchmarks.harness.parameters import check
-from benchmarks.harness.problem import Problem
 from benchmarks.harness.registry import method_class, task_class
-from benchmarks.harness.seeds import derive
 from methods.base import Stopped
 from workflow.suite import Suite, load_suite
 from workflow.tables.certificates import make_certificates

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from benchmarks.harness.law import Law
-from benchmarks.harness.parameters import check
+from benchmarks.contract.law import Law
+from benchmarks.contract.parameters import check
 
 
 class Measurement(ABC):

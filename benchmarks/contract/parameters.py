@@ -12,7 +12,7 @@ from typing import Any
 
 import annotated_types
 
-from benchmarks.harness.errors import UsageError, shown, unknown
+from benchmarks.contract.errors import UsageError, shown, unknown
 
 Setup = Callable[..., None] | inspect.Signature  # the latter where the source was read instead of imported
 

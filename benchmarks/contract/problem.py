@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from benchmarks.harness.parameters import check
+from benchmarks.contract.parameters import check
 from methods._discrete import Discrete
 from methods._work import Work
 from methods.base import Space

@@ -6,14 +6,14 @@ import math
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from benchmarks.harness.seeds import derive
+from benchmarks.contract.seeds import derive
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from benchmarks.harness.diffusion import Diffusion
-    from benchmarks.harness.law import Law
+    from benchmarks.contract.law import Law
+    from benchmarks.experiments.diffusion import Diffusion
     from methods.diffusion.base import Sampler
 
 REFERENCE = 50_000  # true draws that quantiles and moments come from
@@ -28,7 +28,7 @@ class Bench:
 
     def __init__(self, spec: Diffusion) -> None:
         """Build the law and draw from it."""
-        from benchmarks.harness.distances import Sliced, moments
+        from benchmarks.experiments.distances import Sliced, moments
         from benchmarks.harness.registry import law_class
 
         self.spec = spec
@@ -46,7 +46,7 @@ class Bench:
 
     def distances(self, x: Tensor) -> dict[str, float]:
         """Return metric → value of draws (n, dim)."""
-        from benchmarks.harness.distances import frechet, moments, precision_recall
+        from benchmarks.experiments.distances import frechet, moments, precision_recall
 
         features = self.law.features(x)
         found = {JUDGED: self.sliced(x)}

@@ -1,7 +1,7 @@
 """Samplers of diffusion models on one law: how near to the truth with how many evaluations of the denoiser.
 
-`python -m benchmarks.harness.diffusion --spec JSON --out FOLDER` writes three tables. For every sampler and budget the
-spacing of the noise levels (and a parameter of the sampler's own, where the suite names values) is chosen on seeds
+`python -m benchmarks.experiments.diffusion --spec JSON --out FOLDER` writes three tables. For every sampler and budget
+the spacing of the noise levels (and a parameter of the sampler's own, where the suite names values) is chosen on seeds
 that the comparison never sees; then it runs on the comparison's. What is finished is kept, in one file per sampler.
 """
 
@@ -16,14 +16,15 @@ from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from benchmarks.harness.cell import commit, device_name, entry, versions
-from benchmarks.harness.parameters import check
+from benchmarks.contract.parameters import check
+from benchmarks.contract.seeds import TUNING_REPLICATES
+from benchmarks.harness.job import commit, device_name, entry, versions
 from benchmarks.harness.pieces import Pieces, Rows, main, rounded
-from benchmarks.harness.seeds import TUNING_REPLICATES
-from benchmarks.harness.sources import DIFFUSION, LAWS, fingerprint, module_of, sources
+from benchmarks.harness.rooms import DIFFUSION, LAWS
+from benchmarks.harness.sources import fingerprint, module_of, sources
 
 if TYPE_CHECKING:
-    from benchmarks.harness.diffusion_bench import Bench
+    from benchmarks.experiments.diffusion_bench import Bench
 
 VALUES, CHOICES, TRIED = TABLES = ("values.parquet", "choices.parquet", "tried.parquet")
 COLUMNS = {
@@ -72,7 +73,7 @@ class Diffusion(Pieces):
     @cached_property
     def bench(self) -> Bench:
         """Return the law with what is known of it, built once."""
-        from benchmarks.harness.diffusion_bench import Bench
+        from benchmarks.experiments.diffusion_bench import Bench
 
         return Bench(self)
 
@@ -93,7 +94,7 @@ class Diffusion(Pieces):
             facts.pop(key)
         facts["entry"] = asdict(self.entry(label))
         return fingerprint(
-            sources("benchmarks.harness.diffusion", *modules_of(self.law, facts["entry"]["algorithm"])),
+            sources("benchmarks.experiments.diffusion", *modules_of(self.law, facts["entry"]["algorithm"])),
             json.dumps(facts, sort_keys=True),
         )
 

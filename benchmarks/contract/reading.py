@@ -13,7 +13,9 @@ from typing import Any
 
 import yaml
 
-from benchmarks.harness.errors import UsageError, shown
+from benchmarks.contract.errors import UsageError, shown
+
+ROOT = Path(__file__).resolve().parents[2]
 
 MOST_BYTES = 2**20
 MOST_NODES = 100_000  # aliases counted each time: a few lines can stand for billions
@@ -154,3 +156,9 @@ class _Inspection:
 
     def wrong(self, node: yaml.Node, what: str) -> UsageError:
         return UsageError(f"{self.owner}: line {node.start_mark.line + 1}: {what}")
+
+
+def find_file(name: str) -> Path:
+    """Return the path of a file that a config names: as seen from the working directory, or else from the checkout."""
+    path = Path(name).expanduser()
+    return path if path.is_file() or not (ROOT / path).is_file() else ROOT / path

@@ -1,7 +1,7 @@
 """How few measurements of a BRDF are enough, and where to take them: error against their number, for four models.
 
-`python -m benchmarks.harness.sampling --spec JSON --out FOLDER` writes `sampling.parquet`. What is finished is kept, in
-one file per model, method, number of measurements and seed.
+`python -m benchmarks.experiments.sampling --spec JSON --out FOLDER` writes `sampling.parquet`. What is finished is
+kept, in one file per model, method, number of measurements and seed.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.harness.cell import entry, limit_threads, open_device
-from benchmarks.harness.errors import UsageError, unknown
+from benchmarks.contract.errors import UsageError, unknown
+from benchmarks.contract.parameters import at_least, check
+from benchmarks.contract.seeds import derive
+from benchmarks.harness.job import entry, limit_threads, open_device
 from benchmarks.harness.kept import read_json, write_json, write_table
-from benchmarks.harness.parameters import at_least, check
 from benchmarks.harness.phases import NOBODY, Phases
-from benchmarks.harness.seeds import derive
 from benchmarks.harness.sources import fingerprint, sources
 from benchmarks.harness.store import require_writable
 from benchmarks.harness.watch import Death, Guard, child, command_of, supervise
@@ -103,7 +103,7 @@ class Sampling:
         facts = asdict(self)
         for key in ("suite", "family", "models", "methods", "counts", "seeds"):
             facts.pop(key)
-        return fingerprint(sources("benchmarks.harness.sampling"), json.dumps(facts, sort_keys=True))
+        return fingerprint(sources("benchmarks.experiments.sampling"), json.dumps(facts, sort_keys=True))
 
 
 @dataclass(frozen=True)

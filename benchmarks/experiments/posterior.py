@@ -1,8 +1,8 @@
 """Guided diffusion samplers on one measurement: how near to the true posterior with how many evaluations of it.
 
-`python -m benchmarks.harness.posterior --spec JSON --out FOLDER` writes two tables. A guide's own parameters are chosen
-per budget on a measured value that the comparison never sees; every seed of the comparison has a value of its own. What
-is finished is kept, in one file per guide.
+`python -m benchmarks.experiments.posterior --spec JSON --out FOLDER` writes two tables. A guide's own parameters are
+chosen per budget on a measured value that the comparison never sees; every seed of the comparison has a value of its
+own. What is finished is kept, in one file per guide.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from benchmarks.harness.cell import commit, device_name, entry, versions
-from benchmarks.harness.parameters import check
+from benchmarks.contract.parameters import check
+from benchmarks.contract.seeds import TUNING_REPLICATES
+from benchmarks.harness.job import commit, device_name, entry, versions
 from benchmarks.harness.pieces import Pieces, Rows, main, rounded
-from benchmarks.harness.seeds import TUNING_REPLICATES
-from benchmarks.harness.sources import GUIDES, MEASUREMENTS, fingerprint, module_of, sources
+from benchmarks.harness.rooms import GUIDES, MEASUREMENTS
+from benchmarks.harness.sources import fingerprint, module_of, sources
 
 if TYPE_CHECKING:
-    from benchmarks.harness.posterior_bench import Bench
+    from benchmarks.experiments.posterior_bench import Bench
     from methods.posterior.base import Guide
 
 VALUES, CHOICES = TABLES = ("values.parquet", "choices.parquet")
@@ -62,7 +63,7 @@ class Posterior(Pieces):
     @cached_property
     def bench(self) -> Bench:
         """Return the measurement with its truth, built once."""
-        from benchmarks.harness.posterior_bench import Bench
+        from benchmarks.experiments.posterior_bench import Bench
 
         return Bench(self)
 
@@ -75,7 +76,7 @@ class Posterior(Pieces):
         for key in ("suite", "guides"):
             facts.pop(key)
         modules = module_of(f"benchmarks.{MEASUREMENTS}", self.measurement), module_of(GUIDES, self.algorithm(label))
-        files = sources("benchmarks.harness.posterior", *modules)
+        files = sources("benchmarks.experiments.posterior", *modules)
         return fingerprint(files, json.dumps(facts, sort_keys=True))
 
     def compute(self, label: str) -> Rows:
@@ -104,7 +105,7 @@ def facts(spec: Posterior, label: str, budget: int) -> dict[str, Any]:
 
 def run_guide(bench: Bench, label: str, budget: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return the rows of the comparison and that of the choice, for one guide and budget."""
-    from benchmarks.harness.posterior_bench import PRIOR
+    from benchmarks.experiments.posterior_bench import PRIOR
 
     spec = bench.spec
     given = spec.guides[label]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from benchmarks.harness.seeds import derive
+from benchmarks.contract.seeds import derive
 from methods._ray_allocation import Array, gain, intensities, worth
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from benchmarks.harness.ray_maps import RAYS, TARGET_SPP
-from benchmarks.harness.seeds import derive
+from benchmarks.contract.seeds import derive
+from benchmarks.experiments.ray_maps import RAYS, TARGET_SPP
 from benchmarks.rendering._ray_derivatives import differentiate_pixels
 from methods._ray_allocation import Array, gain, intensities
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from benchmarks.harness.distances import Sliced
+from benchmarks.contract.seeds import derive
+from benchmarks.experiments.distances import Sliced
 from benchmarks.harness.registry import measurement_class
-from benchmarks.harness.seeds import derive
 from methods.diffusion.base import LEVEL_MAX, spaced
 from methods.diffusion.family import Family
 from methods.posterior.base import Guide, Inverse
 
 if TYPE_CHECKING:
-    from benchmarks.harness.measurement import Measurement
-    from benchmarks.harness.posterior import Posterior
+    from benchmarks.contract.measurement import Measurement
+    from benchmarks.experiments.posterior import Posterior
 
 PRIOR = 200_000  # draws that the posterior is resampled from
 REFERENCE = 20_000  # of them, drawn by their likelihoods, that quantiles come from

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
-from benchmarks.harness.errors import UsageError
-from benchmarks.harness.seeds import derive
+from benchmarks.contract.errors import UsageError
+from benchmarks.contract.seeds import derive
 from methods._ray_allocation import Array, Memory, intensities, visits
 from methods._ray_budget import Budget, variance_of_a_ray
 

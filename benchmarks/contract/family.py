@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from benchmarks.harness.errors import UsageError
-from benchmarks.harness.parameters import check
-from benchmarks.harness.seeds import derive
+from benchmarks.contract.errors import UsageError
+from benchmarks.contract.parameters import check
+from benchmarks.contract.seeds import derive
 from methods.meta.base import Batch
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from benchmarks.harness.parameters import check
+from benchmarks.contract.parameters import check
 
 
 class Law(ABC):

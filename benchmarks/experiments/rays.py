@@ -1,7 +1,7 @@
 """Rays for gradients on one scene: what they are worth per pixel, and descents that spend them in several ways.
 
-`python -m benchmarks.harness.rays --spec JSON --out FOLDER` writes tables of measurements with the scene held still, of
-maps for the figure, of descents, and of how all ended. What is finished is kept: the maps, and every arm.
+`python -m benchmarks.experiments.rays --spec JSON --out FOLDER` writes tables of measurements with the scene held
+still, of maps for the figure, of descents, and of how all ended. What is finished is kept: the maps, and every arm.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from benchmarks.harness.cell import commit, device_name, entry, versions
+from benchmarks.harness.job import commit, device_name, entry, versions
 from benchmarks.harness.pieces import Pieces, Rows, main, rounded
 from benchmarks.harness.sources import fingerprint, module_of, sources
 
@@ -70,7 +70,7 @@ class Rays(Pieces):
         for key in ("suite", "arms"):
             facts.pop(key)
         facts["arm"] = self.arms.get(label)
-        files = sources("benchmarks.harness.rays", module_of("benchmarks", self.problem))
+        files = sources("benchmarks.experiments.rays", module_of("benchmarks", self.problem))
         return fingerprint(files, json.dumps(facts, sort_keys=True))
 
     def compute(self, label: str) -> Rows:
@@ -79,9 +79,9 @@ class Rays(Pieces):
 
     def measured(self) -> Rows:
         """Return the rows of the scene held still, and the maps of its first state."""
-        from benchmarks.harness.ray_maps import measure, rows_of
-        from benchmarks.harness.ray_overhead import overhead
-        from benchmarks.harness.ray_prb import rows_of_prb
+        from benchmarks.experiments.ray_maps import measure, rows_of
+        from benchmarks.experiments.ray_overhead import overhead
+        from benchmarks.experiments.ray_prb import rows_of_prb
 
         rows: Rows = {VALUES: [], MAPS: []}
         for number, state in enumerate(self.states):
@@ -112,7 +112,7 @@ class Rays(Pieces):
 
     def descended(self, label: str) -> list[dict[str, Any]]:
         """Return the rows of one arm."""
-        from benchmarks.harness.ray_descent import Arm, descend
+        from benchmarks.experiments.ray_descent import Arm, descend
 
         arm = Arm(**self.arms[label])
         rows = []

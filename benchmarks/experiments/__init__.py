@@ -1,0 +1,1 @@
+"""Experiments with a bench of their own: sampled materials, diffusion, posteriors, rays."""
