@@ -52,7 +52,8 @@ def estimates(suite: Suite, machine: Machine) -> list[Estimate]:
             tasks[label] = task_class(task.problem)(device="cpu", **task.params)
         except Exception as error:  # whatever a renderer that is not installed raises: the rest is still of use
             tasks[label] = f"{type(error).__name__}: {error}"
-    return [estimate(cell, tasks[cell.task], machine, effort(suite)) for cell in [*suite.cells, *suite.untuned_cells]]
+    spent = effort(suite)
+    return [estimate(cell, tasks[cell.task], machine, spent) for cell in [*suite.cells, *suite.untuned_cells]]
 
 
 def effort(suite: Suite) -> Callable[[Cell], float]:
