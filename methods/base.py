@@ -139,7 +139,7 @@ class Method(ABC):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` gave, onto a method set up with the same space, seed and parameters."""
         for key, value in state.items():
-            current = getattr(self, key, None)
+            current: Any = getattr(self, key, None)
             if isinstance(current, torch.Generator):
                 current.set_state(value.cpu())
             elif hasattr(current, "load_state_dict"):

@@ -16,7 +16,9 @@ from benchmarks.contract.errors import UsageError, shown, unknown
 
 Setup = Callable[..., None] | inspect.Signature  # the latter where the source was read instead of imported
 
-BOUNDS = {  # kind of bound → what a value has to be, in words and in numbers
+BOUNDS: dict[
+    type, tuple[str, Callable[..., bool], str]
+] = {  # kind of bound → what a value has to be, in words and in numbers
     annotated_types.Gt: ("more than {}", operator.gt, "gt"),
     annotated_types.Ge: ("at least {}", operator.ge, "ge"),
     annotated_types.Lt: ("less than {}", operator.lt, "lt"),
@@ -59,9 +61,13 @@ def check(setup: Setup, given: Mapping[str, Any], owner: str) -> dict[str, Any]:
 
 def listing(setup: Setup) -> str:
     """Return one line per parameter: name, default, and what it may be."""
-    rows = [(item.name, "" if item.default is item.empty else repr(item.default), item) for item in parameters(setup)]
-    first, second = (max((len(row[column]) for row in rows), default=0) for column in (0, 1))
-    lines = (f"{name:<{first}}  {default:<{second}}  {allowed(item.annotation)}" for name, default, item in rows)
+    items = parameters(setup)
+    values = ["" if item.default is item.empty else repr(item.default) for item in items]
+    first, second = max((len(item.name) for item in items), default=0), max(map(len, values), default=0)
+    lines = (
+        f"{item.name:<{first}}  {value:<{second}}  {allowed(item.annotation)}"
+        for item, value in zip(items, values, strict=True)
+    )
     return "\n".join(lines) or "none"
 
 
@@ -82,8 +88,8 @@ def complaint(value: Any, hint: Any) -> str | None:
         return f"expected {allowed(hint)}{number_hint(value, [_parts(option)[0] for option in _options(kind)])}"
     options = _options(kind)
     if len(options) > 1:
-        words = [complaint(value, option) for option in options if _fits_type(value, _parts(option)[0])]
-        return None if None in words else words[0]
+        complaints = [complaint(value, option) for option in options if _fits_type(value, _parts(option)[0])]
+        return None if None in complaints else complaints[0]
     if isinstance(value, float) and not _finite(value):
         return f"must be a finite number: {allowed(hint)}"
     for bound in bounds:

@@ -47,7 +47,7 @@ class Budget:
 
     def spent(self, state: State) -> float:
         """Return the share spent, 1 or more when training has to end."""
-        return max(state["samples"] / max(self.samples, 1), state["seconds"] / self.seconds)
+        return float(max(state["samples"] / max(self.samples, 1), state["seconds"] / self.seconds))
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,8 @@ class Learner(ABC):
         while self.trains and (share := budget.spent(counts)) < 1:
             begin = time.perf_counter()
             loss, samples = self.outer_step(learned, tasks, generator)
-            self._descend(optimizer, list(learned.values()), self.outer_rate * (1 - share))
+            if optimizer is not None:
+                self._descend(optimizer, list(learned.values()), self.outer_rate * (1 - share))
             synchronize(tasks.device)
             counts["steps"] += 1
             counts["samples"] += samples
