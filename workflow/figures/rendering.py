@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
@@ -22,6 +23,8 @@ from workflow.figures.tables import Tables, choose
 METRICS = {"image_mse": "image MSE", "parameter_mse": "parameter MSE"}
 CLOCKS = {"cost": "renders (cost)", "wall_s": "seconds"}
 OTHERS = 2  # rivals shown by default
+MAP = (0.16, -0.9, 0.68, 0.68)  # place of the map of differences below a picture
+WORST = 0.98  # quantile of the start's differences that is the brightest colour
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def draw(tables: Tables, options: Options) -> Figure:
     figure, grid = plt.subplots(
         len(tasks),
         len(widths),
-        figsize=(sum(widths), 1.4 * len(tasks) + 0.25),
+        figsize=(sum(widths), 1.6 * len(tasks) + 0.25),
         squeeze=False,
         gridspec_kw={"width_ratios": widths},
     )
@@ -80,7 +83,10 @@ def draw(tables: Tables, options: Options) -> Figure:
             axes.set_xlabel(CLOCKS[clock] if number == len(tasks) - 1 else "")
         row[0].text(-0.12, 0.5, panels.task_title(task, facts.dim[task]), transform=row[0].transAxes, rotation=90,
                     ha="right", va="center", fontsize=7.5)  # fmt: skip
-    remark = "Pictures and the numbers below them (image MSE, parameter MSE in squared scene units): replicate 0."
+    remark = (
+        "Pictures, the numbers below them (image MSE, parameter MSE in squared scene units), and maps of differences "
+        "from the reference (square roots; black: none, bright: as large as at the start): replicate 0."
+    )
     drawn = panels.present(shown, pd.concat(frames.values()), "value")
     absent = panels.absences(tables, shown, drawn, tasks)
     panels.legend_below(figure, drawn, remark=panels.lines(remark, absent))
@@ -96,14 +102,16 @@ def draw_row(
     frames: dict[str, pd.DataFrame],
     tables: Tables,
 ) -> None:
-    """Draw start, the methods' results and the reference of one task, with the errors of the pictured replicate."""
+    """Draw start, results and reference of one task, with the errors of the pictured replicate and where they are."""
     runs = tables.read("runs.parquet", ["task", "method", "seed", "status"])
     first = runs.seed[runs.task == task].min()
+    worst = np.quantile(difference(pictures, task, "start"), WORST) if f"{task}/start" in pictures else 1.0
     status = runs[(runs.task == task) & (runs.seed == first)].set_index("method").status
     ends = {metric: scenes.finals(frame) for metric, frame in frames.items()}
     items = [("start", "start"), *((method, look(method).name) for method in methods), ("target", "reference")]
     for axes, (key, name) in zip(row, items, strict=True):
         axes.set_axis_off()
+        axes.set_anchor("N")
         picture, like = (pictures.get(f"{task}/{name}") for name in (key, "target"))
         draw_picture(axes, picture)
         if picture is None and like is not None:  # as large as the row's pictures
@@ -119,6 +127,18 @@ def draw_row(
         if not np.isfinite(values).any():
             text = spell(status[key], capital=False) if key in status.index else "not run"
         axes.text(0.5, -0.04, text, transform=axes.transAxes, ha="center", va="top", fontsize=6)
+        if picture is not None:
+            under = axes.inset_axes(MAP)
+            under.imshow(difference(pictures, task, key), cmap="magma", norm=PowerNorm(0.5, 0, max(worst, 1 / 255)))
+            under.set_axis_off()
+            under.set_in_layout(False)
+
+
+def difference(pictures: dict[str, np.ndarray], task: str, key: str) -> np.ndarray:
+    """Return the absolute difference of a task's picture to its target, mean over the colours, (h, w) in 0 … 1."""
+    shown, wanted = (pictures[f"{task}/{name}"].astype(float) / 255 for name in (key, "target"))
+    apart = np.abs(shown - wanted)
+    return apart.mean(2) if apart.ndim == 3 else apart
 
 
 def error_text(value: float) -> str:
