@@ -22,7 +22,7 @@ include: "workflow/rules/common.smk"
 
 wildcard_constraints:
     task=alternatives(SUITE.tasks),
-    method=alternatives(dict.fromkeys(method for _, method in CELLS)),
+    method=alternatives(dict.fromkeys(method for _, method in JOBS.cells)),
     family=alternatives(SUITE.config.get("families", {})),
     learner=alternatives(SUITE.config.get("learners", {})),
     model=alternatives(SUITE.sampling),

@@ -4,7 +4,7 @@
 
 rule diffusion:
     input:
-        sources=sources_of_diffusion,
+        sources=JOBS.sources_of_diffusion,
     output:
         values=f"{FOLDER}/diffusion/{{law}}/values.parquet",
         choices=f"{FOLDER}/diffusion/{{law}}/choices.parquet",
@@ -19,7 +19,7 @@ rule diffusion:
         runtime=120,
         gpu=int(SUITE.device != "cpu"),
     params:
-        spec=diffusion_spec,
+        spec=JOBS.spec_of_diffusion,
         out=subpath(output.values, parent=True),
     shell:
         logged("python -m benchmarks.experiments.diffusion --spec {params.spec:q} --out {params.out:q}")
@@ -27,7 +27,7 @@ rule diffusion:
 
 rule posterior:
     input:
-        sources=sources_of_posterior,
+        sources=JOBS.sources_of_posterior,
     output:
         values=f"{FOLDER}/posterior/{{measured}}/values.parquet",
         choices=f"{FOLDER}/posterior/{{measured}}/choices.parquet",
@@ -41,7 +41,7 @@ rule posterior:
         runtime=120,
         gpu=int(SUITE.device != "cpu"),
     params:
-        spec=posterior_spec,
+        spec=JOBS.spec_of_posterior,
         out=subpath(output.values, parent=True),
     shell:
         logged("python -m benchmarks.experiments.posterior --spec {params.spec:q} --out {params.out:q}")
@@ -49,7 +49,7 @@ rule posterior:
 
 rule rays:
     input:
-        sources=sources_of_rays,
+        sources=JOBS.sources_of_rays,
     output:
         values=f"{FOLDER}/rays/{{scene}}/values.parquet",
         maps=f"{FOLDER}/rays/{{scene}}/maps.parquet",
@@ -65,7 +65,7 @@ rule rays:
         runtime=120,
         gpu=int(SUITE.device != "cpu"),
     params:
-        spec=rays_spec,
+        spec=JOBS.spec_of_rays,
         out=subpath(output.values, parent=True),
     shell:
         logged("python -m benchmarks.experiments.rays --spec {params.spec:q} --out {params.out:q}")

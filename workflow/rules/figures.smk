@@ -3,8 +3,8 @@
 
 rule figure:
     input:
-        tables=tables_of_figure,
-        sources=sources_of_figure,
+        tables=JOBS.tables_of_figure,
+        sources=JOBS.sources_of_figure,
     output:
         pdf=f"{FOLDER}/figures/{{figure}}.pdf",
         png=f"{FOLDER}/figures/{{figure}}.png",
@@ -18,7 +18,7 @@ rule figure:
         mem_mb=4000,
         runtime=30,
     params:
-        options=options_of_figure,
+        options=JOBS.options_of_figure,
         tables=f"{FOLDER}/tables/",
     shell:
         logged(
@@ -39,6 +39,6 @@ rule redraw:
     conda:
         "../../environment.yml"
     params:
-        commands=drawing_commands(),
+        commands=JOBS.drawing_commands(),
     shell:
         logged("( set -e; {params.commands} )")

@@ -3,21 +3,21 @@
 
 rule meta_train:
     input:
-        sources=sources_of_training,
+        sources=JOBS.sources_of_training,
     output:
         cards=f"{FOLDER}/models/{{family}}/{{learner}}/cards.json",
-        trained=TRAINED,
+        trained=JOBS.trained,
     log:
         f"{FOLDER}/logs/train/{{family}}/{{learner}}.log",
     conda:
         "../../environment.yml"
     threads: SUITE.threads
     resources:
-        mem_mb=memory_of_family,
+        mem_mb=JOBS.memory_of_family,
         runtime=240,
         gpu=int(SUITE.device != "cpu"),
     params:
-        spec=training_spec,
+        spec=JOBS.spec_of_training,
         out=subpath(output.cards, parent=True),
     shell:
         logged("python -m benchmarks.harness.meta_train --spec {params.spec:q} --out {params.out:q}")
@@ -26,8 +26,8 @@ rule meta_train:
 rule meta_adapt:
     input:
         cards=f"{FOLDER}/models/{{family}}/{{learner}}/cards.json",
-        trained=TRAINED,
-        sources=sources_of_adaptation,
+        trained=JOBS.trained,
+        sources=JOBS.sources_of_adaptation,
     output:
         models=f"{FOLDER}/adaptation/{{family}}/{{learner}}/models.parquet",
         adaptation=f"{FOLDER}/adaptation/{{family}}/{{learner}}/adaptation.parquet",
@@ -38,11 +38,11 @@ rule meta_adapt:
         "../../environment.yml"
     threads: SUITE.threads
     resources:
-        mem_mb=memory_of_family,
+        mem_mb=JOBS.memory_of_family,
         runtime=120,
         gpu=int(SUITE.device != "cpu"),
     params:
-        spec=adaptation_spec,
+        spec=JOBS.spec_of_adaptation,
         trained=subpath(input.cards, parent=True),
         out=subpath(output.models, parent=True),
     shell:
@@ -53,7 +53,7 @@ rule meta_adapt:
 
 rule sampling:
     input:
-        sources=sorted(modules("benchmarks.experiments.sampling")),
+        sources=JOBS.sources_of("benchmarks.experiments.sampling"),
     output:
         f"{FOLDER}/sampling/{{model}}/sampling.parquet",
     log:
@@ -66,7 +66,7 @@ rule sampling:
         runtime=240,
         gpu=int(SUITE.device != "cpu"),
     params:
-        spec=sampling_spec,
+        spec=JOBS.spec_of_sampling,
         out=subpath(output[0], parent=True),
     shell:
         logged("python -m benchmarks.experiments.sampling --spec {params.spec:q} --out {params.out:q}")

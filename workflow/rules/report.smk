@@ -4,9 +4,9 @@
 # Last of all tables, as figures can fail, too.
 rule failures:
     input:
-        tables=[f"{FOLDER}/tables/{name}" for name in TABLES],
+        tables=[f"{FOLDER}/tables/{name}" for name in JOBS.tables],
         records=expand(f"{FOLDER}/logs/figures/{{figure}}.json", figure=SUITE.figures),
-        sources=sorted(modules("workflow.failures")),
+        sources=JOBS.sources_of("workflow.failures"),
     output:
         f"{FOLDER}/tables/{FAILURES}",
     log:
@@ -22,10 +22,10 @@ rule failures:
 
 rule report:
     input:
-        tables=[f"{FOLDER}/tables/{name}" for name in TABLES],
+        tables=[f"{FOLDER}/tables/{name}" for name in JOBS.tables],
         figures=[f"{FOLDER}/figures/{name}.{kind}" for name in SUITE.figures for kind in ("pdf", "png")],
         failures=rules.failures.output,
-        sources=sources_of_report(),
+        sources=JOBS.sources_of_report(),
     output:
         f"{FOLDER}/report.html",
     log:

@@ -6,7 +6,7 @@
 
 rule calibrate:
     input:
-        sources=sources_of_task,
+        sources=JOBS.sources_of_task,
     output:
         row=f"{FOLDER}/tasks/{{task}}/task.json",
         images=f"{FOLDER}/tasks/{{task}}/images.npz",
@@ -17,11 +17,11 @@ rule calibrate:
         "../../environment.yml"
     threads: SUITE.threads
     resources:
-        mem_mb=memory_mib,
+        mem_mb=JOBS.memory_of_task,
         runtime=30,
         gpu=int(SUITE.device != "cpu"),
     params:
-        spec=calibration,
+        spec=JOBS.spec_of_task,
         out=subpath(output.row, parent=True),
     shell:
         logged("python -m benchmarks.harness.calibrate --spec {params.spec:q} --out {params.out:q}")
@@ -29,7 +29,7 @@ rule calibrate:
 
 rule run:
     input:
-        sources=sources_of_cell,
+        sources=JOBS.sources_of_cell,
     output:
         runs=f"{FOLDER}/runs/{{task}}/{{method}}/runs.parquet",
         curves=f"{FOLDER}/runs/{{task}}/{{method}}/curves.parquet",
@@ -40,11 +40,11 @@ rule run:
         "../../environment.yml"
     threads: SUITE.threads
     resources:
-        mem_mb=memory_mib,
-        runtime=minutes_of_cell,
+        mem_mb=JOBS.memory_of_task,
+        runtime=JOBS.minutes_of_cell,
         gpu=int(SUITE.device != "cpu"),
     params:
-        spec=cell_spec,
+        spec=JOBS.spec_of_cell,
         out=subpath(output.runs, parent=True),
     shell:
         logged("python -m benchmarks.harness.cell --spec {params.spec:q} --out {params.out:q}")

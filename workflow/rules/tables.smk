@@ -3,14 +3,14 @@
 
 rule tables:
     input:
-        tasks=of_all_tasks("task.json"),
-        task_images=of_all_tasks("images.npz"),
-        runs=of_all_cells("runs.parquet"),
-        curves=of_all_cells("curves.parquet"),
-        images=of_all_cells("images.npz"),
-        models=of_all_learners("adaptation", "models.parquet"),
-        adaptation=of_all_learners("adaptation", "adaptation.parquet"),
-        pictures=of_all_learners("adaptation", "pictures.npz"),
+        tasks=JOBS.of_all_tasks("task.json"),
+        task_images=JOBS.of_all_tasks("images.npz"),
+        runs=JOBS.of_all_cells("runs.parquet"),
+        curves=JOBS.of_all_cells("curves.parquet"),
+        images=JOBS.of_all_cells("images.npz"),
+        models=JOBS.of_all_learners("adaptation", "models.parquet"),
+        adaptation=JOBS.of_all_learners("adaptation", "adaptation.parquet"),
+        pictures=JOBS.of_all_learners("adaptation", "pictures.npz"),
         sampling=[f"{FOLDER}/sampling/{model}/sampling.parquet" for model in SUITE.sampling],
         diffusion=[
             f"{FOLDER}/diffusion/{law}/{name}.parquet"
@@ -27,11 +27,11 @@ rule tables:
             for scene in SUITE.rays
             for name in ("values", "maps", "descents", "endings")
         ],
-        stored=stored(),
-        sources=sorted(modules("workflow.tables.__main__")),
+        stored=JOBS.stored(),
+        sources=JOBS.sources_of("workflow.tables.__main__"),
         paper=ours("workflow/tables/paper_prdpt.csv"),
     output:
-        [f"{FOLDER}/tables/{name}" for name in TABLES],
+        [f"{FOLDER}/tables/{name}" for name in JOBS.tables],
     log:
         f"{FOLDER}/logs/tables.log",
     conda:
@@ -44,7 +44,7 @@ rule tables:
         results=subpath(output[0], ancestor=2),
         # Decides which pictures are kept.
         pictured=",".join(SUITE.pictured),
-        tuning=fingerprint_of_tuning(),
+        tuning=JOBS.fingerprint_of_tuning(),
     shell:
         logged("python -m workflow.tables --results {params.results:q} --config {params.config:q}")
 
@@ -54,7 +54,7 @@ rule tables:
 
 rule landscape:
     input:
-        sources=sorted(modules("workflow.tables.landscape")),
+        sources=JOBS.sources_of("workflow.tables.landscape"),
     output:
         f"{FOLDER}/tables/landscape.parquet",
     log:
@@ -72,7 +72,7 @@ rule landscape:
 
 rule scene_landscape:
     input:
-        sources=sources_of_scenes(),
+        sources=JOBS.sources_of_scenes(),
     output:
         f"{FOLDER}/tables/scene_landscape.parquet",
     log:
@@ -85,7 +85,7 @@ rule scene_landscape:
     params:
         config=SUITE.path.as_posix(),
         # A scene with other parameters has another loss.
-        scenes=json.dumps(SCENES, sort_keys=True),
+        scenes=json.dumps(JOBS.scenes, sort_keys=True),
         device=SUITE.device,
     shell:
         logged("python -m workflow.tables.scene_landscape --config {params.config:q} --out {output:q}")
@@ -93,7 +93,7 @@ rule scene_landscape:
 
 rule surrogate:
     input:
-        sources=sorted(modules("workflow.tables.surrogate")),
+        sources=JOBS.sources_of("workflow.tables.surrogate"),
     output:
         f"{FOLDER}/tables/surrogate.parquet",
     log:
@@ -109,7 +109,7 @@ rule surrogate:
 
 rule influence:
     input:
-        sources=sorted(modules("workflow.tables.influence")),
+        sources=JOBS.sources_of("workflow.tables.influence"),
     output:
         f"{FOLDER}/tables/influence.parquet",
     log:
@@ -127,7 +127,7 @@ rule influence:
 rule worlds:
     input:
         tables=[f"{FOLDER}/tables/{name}" for name in ("tasks.csv", "scores.csv", "pictures.npz")],
-        sources=sorted(modules("workflow.tables.worlds")),
+        sources=JOBS.sources_of("workflow.tables.worlds"),
     output:
         f"{FOLDER}/tables/worlds.npz",
     log:

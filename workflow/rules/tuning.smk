@@ -3,7 +3,7 @@
 
 rule tune_run:
     input:
-        sources=sources_of_tuning,
+        sources=JOBS.sources_of_tuning,
     output:
         f"{FOLDER}/tuning/{{task}}/{{method}}/grid.parquet",
     log:
@@ -12,11 +12,11 @@ rule tune_run:
         "../../environment.yml"
     threads: SUITE.threads
     resources:
-        mem_mb=memory_mib,
-        runtime=minutes_of_tuning,
+        mem_mb=JOBS.memory_of_task,
+        runtime=JOBS.minutes_of_tuning,
         gpu=int(SUITE.device != "cpu"),
     params:
-        spec=tuning_spec,
+        spec=JOBS.spec_of_tuning,
         out=subpath(output[0], parent=True),
     shell:
         logged("python -m benchmarks.harness.tune --spec {params.spec:q} --out {params.out:q}")
@@ -24,7 +24,7 @@ rule tune_run:
 
 rule meta_tune:
     input:
-        sources=sources_of_meta_tuning,
+        sources=JOBS.sources_of_meta_tuning,
     output:
         f"{FOLDER}/tuning/{{family}}/{{learner}}/grid.parquet",
     log:
@@ -33,11 +33,11 @@ rule meta_tune:
         "../../environment.yml"
     threads: SUITE.threads
     resources:
-        mem_mb=memory_of_family,
+        mem_mb=JOBS.memory_of_family,
         runtime=240,
         gpu=int(SUITE.device != "cpu"),
     params:
-        spec=meta_tuning_spec,
+        spec=JOBS.spec_of_meta_tuning,
         out=subpath(output[0], parent=True),
     shell:
         logged("python -m benchmarks.harness.meta_tune --spec {params.spec:q} --out {params.out:q}")
@@ -45,8 +45,8 @@ rule meta_tune:
 
 rule tune:
     input:
-        grids=[f"{FOLDER}/tuning/{what}/{who}/grid.parquet" for what, who in [*TUNING, *META_TUNING]],
-        sources=sorted(modules("workflow.tables.tuning")),
+        grids=[f"{FOLDER}/tuning/{what}/{who}/grid.parquet" for what, who in [*JOBS.tuning, *JOBS.meta_tuning]],
+        sources=JOBS.sources_of("workflow.tables.tuning"),
     output:
         grid=f"{FOLDER}/tuning/grid.csv",
         best=f"{FOLDER}/tuning/best.csv",
