@@ -239,6 +239,20 @@ def test_influence_is_not_judged_where_it_did_not_run():
     assert not found.index.str.startswith("influence_reaches").any()
 
 
+@pytest.mark.parametrize(("cost", "verdict"), [(30, "holds"), (60, "does not hold")])
+def test_influence_where_all_solve_it_is_held_to_their_evaluations(cost, verdict):
+    def curve(run):
+        keys = {name: run[name] for name in ("suite", "task", "method", "seed")}
+        at = cost + run["seed"] if run["method"] == "influence" else 350 + run["seed"]
+        return [{**keys, "cost": at, "wall_s": 1.0, "metric": "loss", "value": 0.0}]
+
+    finals = {("led", "influence"): [0.0] * 3, ("led", "cma_es"): [0.0] * 3, ("led", "spsa"): [0.2] * 3}
+    found = claims(finals, problem="blender.led_display", kinds=KINDS, curves_of=curve)
+    assert found.loc["influence/tenth_of_evaluations", "verdict"] == verdict
+    assert "led: cma_es" in found.loc["influence/tenth_of_evaluations", "measured"]
+    assert "influence/ten_times" not in found.index  # nothing is left by either
+
+
 def test_influence_where_there_is_no_structure_is_held_to_the_best_rival():
     finals = {("mixed", "influence"): [0.51, 0.5, 0.52], ("mixed", "spsa"): [0.5, 0.5, 0.5]}
     assert claims(finals, problem="pixels.mixture", kinds=KINDS).loc["influence/dense", "verdict"] == "holds"

@@ -12,6 +12,7 @@ import pandas as pd
 
 from methods._look import SEARCH
 from workflow.tables.evidence import Effect, Evidence, Row, judged
+from workflow.tables.targets import GAPS, gap
 
 SOURCE = "ours, see methods/influence.py"
 RESOLVED = 1e-12  # gaps below this are alike
@@ -63,7 +64,7 @@ def against_losses(evidence: Evidence, budgets: pd.Series) -> Iterator[Row]:
     dense: dict[tuple[str, str, int], float] = {}
     for task in budgets.index:
         rival = best_of_losses(evidence, task)
-        if rival is None:
+        if rival is None or solved(evidence, task, "influence", rival):
             continue
         found = dense if task in evidence.tasks_where(DENSE) else wins
         ours, theirs = (gaps(evidence, task, method) for method in ("influence", rival))
@@ -81,8 +82,38 @@ def against_losses(evidence: Evidence, budgets: pd.Series) -> Iterator[Row]:
             yield judged(f"influence/{name}", SOURCE, claim, effect, least, note=f"log10 of the gaps' ratio; {met}")
 
 
+def solved(evidence: Evidence, task: str, *methods: str) -> bool:
+    """Tell whether nothing is left at the end of all runs of these methods."""
+    return all(gaps(evidence, task, method).max() <= RESOLVED for method in methods)
+
+
+def costs_to_solve(evidence: Evidence, task: str, method: str) -> pd.Series:
+    """Return seed → evaluations until no more than the last target's gap was left."""
+    curves = evidence.curves
+    mine = curves[(curves["task"] == task) & (curves["method"] == method) & (curves["metric"] == "loss")]
+    there = mine[gap(mine["value"], mine["task"], evidence.tasks) <= GAPS[-1]]
+    return there.groupby("seed")["cost"].min()
+
+
+def sooner(evidence: Evidence, budgets: pd.Series) -> Iterator[Row]:
+    """Ours: where who reads losses solves a task as well, a tenth of the evaluations is enough."""
+    found: dict[tuple[str, str, int], float] = {}
+    for task in budgets.index:
+        rival = best_of_losses(evidence, task)
+        if rival is None or not solved(evidence, task, "influence", rival):
+            continue
+        ratio = np.log10(costs_to_solve(evidence, task, rival) / costs_to_solve(evidence, task, "influence"))
+        found |= {(task, rival, int(seed)): value for seed, value in ratio.dropna().items()}
+    if found:
+        claim = "influence solves in a tenth of the evaluations what the best method that reads losses solves as well"
+        met = ", ".join(f"{task}: {rival}" for task, rival in dict.fromkeys((t, r) for t, r, _ in found))
+        note = f"log10 of the evaluations' ratio; {met}"
+        effect = Effect.of(pd.Series(found, dtype=float))
+        yield judged("influence/tenth_of_evaluations", SOURCE, claim, effect, np.log10(FACTOR), "curves", note)
+
+
 def influence_claims(evidence: Evidence) -> list[Row]:
     """Return the rows of a suite that ran `influence`; none of another."""
     ran = evidence.runs[evidence.runs["method"] == "influence"]
     budgets = ran.groupby("task", sort=False)["budget"].first()
-    return [*bars(evidence, budgets), *against_losses(evidence, budgets)]
+    return [*bars(evidence, budgets), *against_losses(evidence, budgets), *sooner(evidence, budgets)]
