@@ -28,11 +28,11 @@ import sys
 from functools import partial
 from pathlib import Path
 from benchmarks.harness.cell import Cell, Piece, bury
-from benchmarks.harness.watch import Guard, command_of, supervise
+from benchmarks.harness.watch import Guard, supervise
 spec, out, phase_s = sys.argv[1:]
 cell = Cell.from_json(spec)
 guard = Guard(phase_s=float(phase_s), replicate_s=60, start_s=float(phase_s) + 30, memory_gib=cell.memory_gib)
-command = command_of("benchmarks.harness.cell", "--spec", spec, "--out", out)
+command = [sys.executable, "-m", "benchmarks.harness.cell", "--spec", spec, "--out", out]
 sys.exit(supervise(command, guard, partial(bury, [Piece(cell, Path(out))])))
 """
 CELL = Cell(

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.contract.errors import UsageError, unknown
 from benchmarks.contract.parameters import at_least, check
 from benchmarks.contract.seeds import derive
-from benchmarks.harness.job import entry, limit_threads, open_device
+from benchmarks.harness.job import Job, entry, open_device, watched
 from benchmarks.harness.kept import read_json, write_json, write_table
 from benchmarks.harness.phases import NOBODY, Phases
 from benchmarks.harness.sources import fingerprint, sources
 from benchmarks.harness.store import require_writable
-from benchmarks.harness.watch import Death, Guard, child, command_of, supervise
+from benchmarks.harness.watch import Death, Guard
 
 if TYPE_CHECKING:
     import torch
@@ -362,22 +362,12 @@ def write_rows(spec: Sampling, out: Path) -> None:
     write_table(out / TABLE, pd.DataFrame(rows, columns=COLUMNS).fillna({"status": "ok", "reason": ""}))
 
 
-def main() -> int:
-    """Parse the command line; watch a child that computes, or be that child."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--spec", required=True, help="the specification as JSON")
-    parser.add_argument("--out", required=True, type=Path, help="folder for the table")
-    parser.add_argument("--beat", type=int, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+def job_of(arguments: argparse.Namespace) -> Job:
+    """Return the job that the command line asks for."""
     spec, out = Sampling.from_json(arguments.spec), arguments.out
-    if arguments.beat is None:
-        command = command_of(__spec__.name, "--spec", arguments.spec, "--out", str(out))
-        return supervise(
-            command, Guard(phase_s=math.inf, replicate_s=PIECE_S), partial(bury, spec, out), device=spec.device
-        )
-    limit_threads(spec.threads)
-    return child(partial(run_sampling, spec, out), arguments.beat)
+    guard = Guard(phase_s=math.inf, replicate_s=PIECE_S)
+    return Job(partial(run_sampling, spec, out), partial(bury, spec, out), guard, spec.device, spec.threads)
 
 
 if __name__ == "__main__":
-    entry(main)
+    entry(lambda: watched(__spec__.name, __doc__, job_of))

@@ -17,7 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.contract.errors import UsageError
 from benchmarks.contract.seeds import derive
-from benchmarks.harness.job import build, commit, device_name, entry, limit_threads, open_device, to_bytes, versions
+from benchmarks.harness.job import (
+    Job,
+    build,
+    commit,
+    device_name,
+    entry,
+    open_device,
+    to_bytes,
+    versions,
+    watched,
+)
 from benchmarks.harness.kept import load_pictures, read_json, unless_damaged, write_json, write_pictures, write_table
 from benchmarks.harness.meta_cell import MetaCell
 from benchmarks.harness.meta_train import TRAINED, guard_of, kept_file, train_all
@@ -26,7 +36,7 @@ from benchmarks.harness.phases import NOBODY, Phases
 from benchmarks.harness.search import text_of
 from benchmarks.harness.sources import short
 from benchmarks.harness.store import require_writable
-from benchmarks.harness.watch import Death, child, command_of, supervise
+from benchmarks.harness.watch import Death
 
 if TYPE_CHECKING:
     import numpy as np
@@ -292,22 +302,12 @@ def told(stored: dict[str, Any]) -> str:
     return f"{stored['row']['status']}, {metric} {medians.iloc[0]:.4g} → {medians.iloc[-1]:.4g} at {medians.index[-1]}"
 
 
-def main() -> int:
-    """Parse the command line; watch a child that adapts, or be that child."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--spec", required=True, help="learner and family as JSON")
-    parser.add_argument("--models", required=True, type=Path, help="folder of the trained learners")
-    parser.add_argument("--out", required=True, type=Path, help="folder for its tables")
-    parser.add_argument("--beat", type=int, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+def job_of(arguments: argparse.Namespace) -> Job:
+    """Return the job that the command line asks for."""
     cell, models, out = MetaCell.from_json(arguments.spec), arguments.models, arguments.out
-    if arguments.beat is None:
-        folders = ("--models", str(models), "--out", str(out))
-        command = command_of(__spec__.name, "--spec", arguments.spec, *folders)
-        return supervise(command, guard_of(cell), partial(bury, [(cell, models, out)]), device=cell.device)
-    limit_threads(cell.threads)
-    return child(partial(adapt_all, cell, models, out), arguments.beat)
+    work, buried = partial(adapt_all, cell, models, out), partial(bury, [(cell, models, out)])
+    return Job(work, buried, guard_of(cell), cell.device, cell.threads)
 
 
 if __name__ == "__main__":
-    entry(main)
+    entry(lambda: watched(__spec__.name, __doc__, job_of, "models"))

@@ -15,12 +15,12 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.harness.job import build, entry, limit_threads, open_device, to_bytes
+from benchmarks.harness.job import Job, build, entry, open_device, to_bytes, watched
 from benchmarks.harness.kept import write_json, write_pictures
 from benchmarks.harness.phases import Phases
 from benchmarks.harness.sources import short
 from benchmarks.harness.store import require_writable
-from benchmarks.harness.watch import START_S, Death, Guard, child, command_of, supervise
+from benchmarks.harness.watch import START_S, Death, Guard
 
 if TYPE_CHECKING:
     from benchmarks.contract.problem import Problem
@@ -172,22 +172,13 @@ def bury(spec: dict[str, Any], out: Path, death: Death) -> int:
     return 1
 
 
-def main() -> int:
-    """Parse the command line; watch a child that measures, or be that child."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--spec", required=True, help="the task as JSON")
-    parser.add_argument("--out", required=True, type=Path, help="folder for what was measured")
-    parser.add_argument("--beat", type=int, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+def job_of(arguments: argparse.Namespace) -> Job:
+    """Return the job that the command line asks for."""
     spec, out = json.loads(arguments.spec), arguments.out
-    if arguments.beat is None:
-        command = command_of(__spec__.name, "--spec", arguments.spec, "--out", str(out))
-        return supervise(
-            command, Guard(phase_s=START_S, replicate_s=START_S), partial(bury, spec, out), True, spec["device"]
-        )
-    limit_threads(spec["threads"])
-    return child(partial(calibrate, spec, out), arguments.beat)
+    work, buried = partial(calibrate, spec, out), partial(bury, spec, out)
+    guard = Guard(phase_s=START_S, replicate_s=START_S)
+    return Job(work, buried, guard, spec["device"], spec["threads"], whole=True)
 
 
 if __name__ == "__main__":
-    entry(main)
+    entry(lambda: watched(__spec__.name, __doc__, job_of))

@@ -16,12 +16,22 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.contract.errors import UsageError, unknown
 from benchmarks.harness.costs import GUARD
-from benchmarks.harness.job import build, commit, device_name, entry, limit_threads, open_device, to_bytes, versions
+from benchmarks.harness.job import (
+    Job,
+    build,
+    commit,
+    device_name,
+    entry,
+    open_device,
+    to_bytes,
+    versions,
+    watched,
+)
 from benchmarks.harness.kept import load_pictures, read_json, unless_damaged, write_json, write_pictures, write_table
 from benchmarks.harness.phases import NOBODY, Phases
 from benchmarks.harness.sources import cell_sources, fingerprint, named_files
 from benchmarks.harness.store import require_writable
-from benchmarks.harness.watch import Death, Guard, child, command_of, hard_seconds, supervise
+from benchmarks.harness.watch import Death, Guard, hard_seconds
 
 if TYPE_CHECKING:
     from benchmarks.contract.problem import Problem
@@ -285,22 +295,20 @@ def read_replicate(kept: Path, mark: str) -> tuple[dict[str, Any] | None, dict[s
     return (None, {}) if pictures is None else (stored, pictures)
 
 
-def main() -> int:
-    """Parse the command line; watch a child that runs the cell, or be that child."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--spec", required=True, help="the cell as JSON")
-    parser.add_argument("--out", required=True, type=Path, help="folder for its tables")
-    parser.add_argument("--beat", type=int, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+def job_of(arguments: argparse.Namespace) -> Job:
+    """Return the job that the command line asks for."""
     cell = Cell.from_json(arguments.spec)
     pieces = [Piece(cell, arguments.out)]
-    if arguments.beat is None:
-        forget_unsupported(pieces)
-        command = command_of(__spec__.name, "--spec", arguments.spec, "--out", str(arguments.out))
-        return supervise(command, guard_of(cell), partial(bury, pieces), device=cell.device)
-    limit_threads(cell.threads)
-    return child(partial(run_cell, cell, arguments.out), arguments.beat)
+    work = partial(run_cell, cell, arguments.out)
+    return Job(
+        work,
+        partial(bury, pieces),
+        guard_of(cell),
+        cell.device,
+        cell.threads,
+        before=partial(forget_unsupported, pieces),
+    )
 
 
 if __name__ == "__main__":
-    entry(main)
+    entry(lambda: watched(__spec__.name, __doc__, job_of))

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.contract.errors import UsageError
+from benchmarks.harness.phases import Phases
 from benchmarks.harness.sources import ROOT
 from benchmarks.harness.store import cannot_write, is_full
+from benchmarks.harness.watch import Death, Guard, child, supervise
 
 if TYPE_CHECKING:
     from benchmarks.contract.problem import Problem
@@ -90,6 +95,35 @@ def build(task_type: type[Problem], device: str, params: dict[str, Any]) -> Prob
 def to_bytes(picture: Any) -> Any:
     """Return a picture in [0, 1] as an array of bytes, (h, w) or (h, w, 3)."""
     return (picture.detach().float().clamp(0, 1) * 255).round().byte().cpu().numpy()
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a command computes in a child, and what its parent does meanwhile."""
+
+    work: Callable[[Phases], None]
+    bury: Callable[[Death], int]  # writes the rows of what a dead child was at, returns how many
+    guard: Guard
+    device: str
+    threads: int
+    whole: bool = False  # one piece: once it is buried nothing is left to do
+    before: Callable[[], None] = lambda: None  # what the parent does first
+
+
+def watched(module: str, about: str, job_of: Callable[[argparse.Namespace], Job], *folders: str) -> int:
+    """Parse `--spec JSON --out FOLDER` and further folders; watch a child that does the job, or be that child."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=about)
+    parser.add_argument("--spec", required=True, help="everything that decides the numbers, as JSON")
+    for name in (*folders, "out"):
+        parser.add_argument(f"--{name}", required=True, type=Path, help="folder of its tables" if name == "out" else "")
+    parser.add_argument("--beat", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    job = job_of(arguments)
+    if arguments.beat is None:
+        job.before()
+        return supervise([sys.executable, "-m", module, *sys.argv[1:]], job.guard, job.bury, job.whole, job.device)
+    limit_threads(job.threads)
+    return child(job.work, arguments.beat)
 
 
 def tell(error: UsageError) -> int:

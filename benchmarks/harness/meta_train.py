@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.contract.errors import UsageError
 from benchmarks.contract.seeds import derive
-from benchmarks.harness.job import build, commit, device_name, entry, limit_threads, open_device, versions
+from benchmarks.harness.job import Job, build, commit, device_name, entry, open_device, versions, watched
 from benchmarks.harness.kept import load_state, read_json, unless_damaged, write_json, write_state
 from benchmarks.harness.meta_cell import MetaCell
 from benchmarks.harness.phases import NOBODY, Phases
 from benchmarks.harness.store import copy, require_writable
-from benchmarks.harness.watch import START_S, Death, Guard, child, command_of, supervise
+from benchmarks.harness.watch import START_S, Death, Guard
 
 if TYPE_CHECKING:
     from benchmarks.contract.family import Family
@@ -224,20 +224,11 @@ def read_unfinished(path: Path, mark: str) -> State | None:
     return content["state"] if content is not None and content["fingerprint"] == mark else None
 
 
-def main() -> int:
-    """Parse the command line; watch a child that trains, or be that child."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--spec", required=True, help="learner and family as JSON")
-    parser.add_argument("--out", required=True, type=Path, help="folder for the trained learners")
-    parser.add_argument("--beat", type=int, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+def job_of(arguments: argparse.Namespace) -> Job:
+    """Return the job that the command line asks for."""
     cell, out = MetaCell.from_json(arguments.spec), arguments.out
-    if arguments.beat is None:
-        command = command_of(__spec__.name, "--spec", arguments.spec, "--out", str(out))
-        return supervise(command, guard_of(cell), partial(bury, [(cell, out)]), device=cell.device)
-    limit_threads(cell.threads)
-    return child(partial(train_all, cell, out), arguments.beat)
+    return Job(partial(train_all, cell, out), partial(bury, [(cell, out)]), guard_of(cell), cell.device, cell.threads)
 
 
 if __name__ == "__main__":
-    entry(main)
+    entry(lambda: watched(__spec__.name, __doc__, job_of))

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.contract.seeds import TUNING_REPLICATES
 from benchmarks.harness.adapt import ADAPTATION, MODELS, adapt_all, bury
-from benchmarks.harness.job import entry, limit_threads
+from benchmarks.harness.job import Job, entry, watched
 from benchmarks.harness.kept import load_table, write_table
 from benchmarks.harness.meta_cell import MetaCell
 from benchmarks.harness.meta_train import TRAINED, guard_of
 from benchmarks.harness.phases import Phases
 from benchmarks.harness.search import grid, text_of
 from benchmarks.harness.tune import TABLE
-from benchmarks.harness.watch import child, command_of, supervise
+from benchmarks.harness.watch import Death
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,20 +92,15 @@ def tune(cell: MetaCell, out: Path, phases: Phases | None = None) -> None:
     write_table(out / TABLE, pd.concat(tables, ignore_index=True))
 
 
-def main() -> int:
-    """Parse the command line; watch a child that tunes, or be that child."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--spec", required=True, help="learner and family as JSON")
-    parser.add_argument("--out", required=True, type=Path, help="folder for the grid's results")
-    parser.add_argument("--beat", type=int, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+def job_of(arguments: argparse.Namespace) -> Job:
+    """Return the job that the command line asks for."""
     cell, out = MetaCell.from_json(arguments.spec), arguments.out
-    if arguments.beat is None:
-        command = command_of(__spec__.name, "--spec", arguments.spec, "--out", str(out))
-        return supervise(command, guard_of(cell), lambda death: bury(pieces_of(cell, out), death), device=cell.device)
-    limit_threads(cell.threads)
-    return child(partial(tune, cell, out), arguments.beat)
+
+    def bury_what_ran(death: Death) -> int:
+        return bury(pieces_of(cell, out), death)
+
+    return Job(partial(tune, cell, out), bury_what_ran, guard_of(cell), cell.device, cell.threads)
 
 
 if __name__ == "__main__":
-    entry(main)
+    entry(lambda: watched(__spec__.name, __doc__, job_of))

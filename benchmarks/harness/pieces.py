@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from benchmarks.contract.errors import UsageError, unknown
-from benchmarks.harness.job import limit_threads, open_device
+from benchmarks.harness.job import Job, open_device, watched
 from benchmarks.harness.kept import read_json, write_json, write_table
 from benchmarks.harness.phases import NOBODY, Phases
 from benchmarks.harness.store import require_writable
-from benchmarks.harness.watch import Death, Guard, child, command_of, supervise
+from benchmarks.harness.watch import Death, Guard
 
 Rows = dict[str, list[dict[str, Any]]]  # file of a table → its rows
 PIECE_S = 3600.0
@@ -148,16 +148,10 @@ def write_tables(spec: Pieces, out: Path) -> None:
 
 def main(kind: type[Pieces], module: str, description: str) -> int:
     """Parse the command line; watch a child that computes, or be that child."""
-    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
-    parser.add_argument("--spec", required=True, help="the specification as JSON")
-    parser.add_argument("--out", required=True, type=Path, help="folder for the tables")
-    parser.add_argument("--beat", type=int, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    spec, out = kind.from_json(arguments.spec), arguments.out
-    if arguments.beat is None:
-        command = command_of(module, "--spec", arguments.spec, "--out", str(out))
-        return supervise(
-            command, Guard(phase_s=math.inf, replicate_s=PIECE_S), partial(bury, spec, out), device=spec.device
-        )
-    limit_threads(spec.threads)
-    return child(partial(run_pieces, spec, out), arguments.beat)
+
+    def job_of(arguments: argparse.Namespace) -> Job:
+        spec, out = kind.from_json(arguments.spec), arguments.out
+        guard = Guard(phase_s=math.inf, replicate_s=PIECE_S)
+        return Job(partial(run_pieces, spec, out), partial(bury, spec, out), guard, spec.device, spec.threads)
+
+    return watched(module, description, job_of)

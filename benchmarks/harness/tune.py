@@ -18,11 +18,11 @@ from benchmarks.contract.errors import UsageError
 from benchmarks.contract.seeds import SECOND_ROUND, TUNING_REPLICATES
 from benchmarks.contract.statuses import GOOD
 from benchmarks.harness.cell import RUNS, Cell, Piece, bury, guard_of, read_replicate, replicate_file, run_cell
-from benchmarks.harness.job import entry, limit_threads
+from benchmarks.harness.job import Job, entry, watched
 from benchmarks.harness.kept import load_table, write_table
 from benchmarks.harness.phases import Phases
 from benchmarks.harness.search import CELLS, FINALISTS, Choice, Trial, finalists, next_choice, text_of
-from benchmarks.harness.watch import child, command_of, supervise
+from benchmarks.harness.watch import Death
 
 TABLE = "grid.parquet"
 
@@ -135,25 +135,15 @@ def tune(cell: TuningCell, out: Path, phases: Phases | None = None) -> None:
     write_table(out / TABLE, pd.concat(tables) if tables else pd.DataFrame())
 
 
-def main() -> int:
-    """Parse the command line; watch a child that tunes, or be that child."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--spec", required=True, help="the cell as JSON")
-    parser.add_argument("--out", required=True, type=Path, help="folder for the grid's results")
-    parser.add_argument("--beat", type=int, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+def job_of(arguments: argparse.Namespace) -> Job:
+    """Return the job that the command line asks for."""
     cell, out = TuningCell.from_json(arguments.spec), arguments.out
-    if arguments.beat is None:
-        command = command_of(__spec__.name, "--spec", arguments.spec, "--out", str(out))
-        return supervise(
-            command,
-            guard_of(cell),
-            lambda death: bury([step.piece for step in steps_of(cell, out)], death),
-            device=cell.device,
-        )
-    limit_threads(cell.threads)
-    return child(partial(tune, cell, out), arguments.beat)
+
+    def bury_what_ran(death: Death) -> int:
+        return bury([step.piece for step in steps_of(cell, out)], death)
+
+    return Job(partial(tune, cell, out), bury_what_ran, guard_of(cell), cell.device, cell.threads)
 
 
 if __name__ == "__main__":
-    entry(main)
+    entry(lambda: watched(__spec__.name, __doc__, job_of))

@@ -126,11 +126,6 @@ def child(work: Callable[[Phases], None], descriptor: int) -> int:
     return 0
 
 
-def command_of(module: str, *arguments: str) -> list[str]:
-    """Return the command that starts a module of ours with this Python."""
-    return [sys.executable, "-m", module, *arguments]
-
-
 def _watch(command: Sequence[str], guard: Guard) -> Death | int:
     descriptor = shared_file()
     told: list[int] = []
