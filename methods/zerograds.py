@@ -16,6 +16,7 @@ from methods._work import Work
 from methods.base import Descent, Evaluation, Schedule, Space
 
 COPIES = {"neural": 3, "quadratic": 4, "linear": 4}  # of φ at once: weights, Adam's moments, gradients where kept
+BEFORE = 0.5  # of the budget goes into the fit where it is made before the first step (ours)
 WIDE = 10.0  # spread of non-local samples in units of σ, where the space has no box (ours)
 
 
@@ -93,6 +94,7 @@ class Zerograds(Descent):
         smoothing: bool = True,
         locality: bool = True,
         antithetic: bool = True,
+        fitting: Literal["always", "before"] = "always",
         layers: Count | None = None,
         width: Count | None = None,
         frequencies: Octaves | None = None,
@@ -114,6 +116,7 @@ class Zerograds(Descent):
             smoothing: Whether samples are jittered.
             locality: Whether samples surround θ; else they are uniform in the box, or N(start, (10σ)²) without one.
             antithetic: Whether offsets are mirrored, else twice as many are drawn.
+            fitting: Whether h_φ follows θ, or is fitted once, on half of the budget, before the first step.
             layers: Hidden layers of the network; None, like the next two, as published for the dimension.
             width: Units per hidden layer.
             frequencies: Octaves of the positional encoding; 0: none. Published: 6, 3 for the digit MLP.
@@ -127,6 +130,7 @@ class Zerograds(Descent):
         self.sigma, self.k_theta, self.k_phi = sigma, k_theta, k_phi
         self.fit_first = order == "fit_first"
         self.smoothing, self.locality, self.antithetic = smoothing, locality, antithetic
+        self.fitted_before, self.used = fitting == "before", 0
         self.batch = max(1, min(batch, space.max_batch // 2))
         self.loss_scale: float | None = None
         self.samples = torch.empty(0)
@@ -154,7 +158,13 @@ class Zerograds(Descent):
         if self.loss_scale is None:
             self.loss_scale = float(evaluation.loss.abs().mean()) or 1.0
         losses = evaluation.loss / self.loss_scale
-        if self.fit_first:
+        self.used += len(z)
+        if self.fitted_before:
+            if self.used <= BEFORE * self.space.budget:
+                self.fit(losses)
+            else:
+                self.follow()
+        elif self.fit_first:
             self.fit(losses)
             self.follow()
         else:

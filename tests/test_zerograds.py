@@ -72,6 +72,16 @@ def test_a_small_batch_limit_is_kept():
     assert len(Zerograds(space(max_batch=6), 0, batch=50).ask()) == 6
 
 
+def test_fitted_before_it_stays_for_half_of_the_budget_and_then_follows_a_network_that_stays():
+    method = Zerograds(space(), 0, fitting="before", locality=False, lr_phi=0.1)
+    iterate(method, bowl, 25)  # of 20 evaluations, of 1,000
+    assert torch.equal(method.incumbent(), space().start)
+    network = copy_of(method.surrogate)
+    iterate(method, bowl, 5)
+    assert not torch.equal(method.incumbent(), space().start)
+    assert all(torch.equal(one, other) for one, other in zip(network, copy_of(method.surrogate), strict=True))
+
+
 def test_steps_per_iteration():
     method = Zerograds(space(), 0, k_theta=4, k_phi=7)
     iterate(method, bowl, 3)

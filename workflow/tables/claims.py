@@ -114,6 +114,7 @@ def ablations(evidence: Evidence) -> Iterator[Row]:
         ("zerograds", "smoothing", True, False, ZEROGRADS, "smoothing the loss"),
         ("zerograds", "locality", True, False, ZEROGRADS, "sampling locally"),
         ("zerograds", "antithetic", True, False, ZEROGRADS, "antithetic sampling"),
+        ("zerograds", "fitting", "always", "before", ZEROGRADS, "refitting in every iteration instead of once before"),
         ("zerograds", "order", "fit_first", "released", "ours, see methods/zerograds.py", "fitting before stepping"),
         ("influence", "entries", 48, 0, INFLUENCE, "a sparse part beside the span of the renders"),
         ("influence", "factors", 4.0, 0.0, INFLUENCE, "taking out what all pixels share"),
