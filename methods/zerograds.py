@@ -130,7 +130,7 @@ class Zerograds(Descent):
         self.sigma, self.k_theta, self.k_phi = sigma, k_theta, k_phi
         self.fit_first = order == "fit_first"
         self.smoothing, self.locality, self.antithetic = smoothing, locality, antithetic
-        self.fitted_before, self.used = fitting == "before", 0
+        self.fitted_before, self.told = fitting == "before", 0
         self.batch = max(1, min(batch, space.max_batch // 2))
         self.loss_scale: float | None = None
         self.samples = torch.empty(0)
@@ -158,9 +158,9 @@ class Zerograds(Descent):
         if self.loss_scale is None:
             self.loss_scale = float(evaluation.loss.abs().mean()) or 1.0
         losses = evaluation.loss / self.loss_scale
-        self.used += len(z)
+        self.told += len(z)
         if self.fitted_before:
-            if self.used <= BEFORE * self.space.budget:
+            if self.told <= BEFORE * self.space.budget:
                 self.fit(losses)
             else:
                 self.follow()
