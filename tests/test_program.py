@@ -61,6 +61,38 @@ def test_it_is_searched_and_told_decoded(tmp_path):
     assert set(task.decoded(result.incumbent)) == {"grey", "word"}
 
 
+# It ends when three of its kind have come; start and target, drawn once before, do not wait.
+TOGETHER = """
+import os,sys,time
+folder, mine = sys.argv[1], sys.argv[2]
+if min(abs(float(mine) - 40), abs(float(mine) - 200)) > .1:
+    open(os.path.join(folder, mine), "w").close()
+    while len(os.listdir(folder)) < 3: time.sleep(.02)
+sys.stdout.buffer.write(b'P5 4 2 255 '+bytes([int(float(mine))])*8)
+"""
+
+
+@pytest.mark.parametrize("at_once", [3, 1])
+def test_a_command_that_waits_runs_several_times_at_once(tmp_path, at_once):
+    met = tmp_path / "met"
+    met.mkdir()
+    file = described(
+        tmp_path,
+        command=[*PYTHON, TOGETHER, str(met), "{grey}"],
+        parameters={"grey": {"range": [0, 255], "start": 40}},
+        target={"grey": 200},
+        timeout=20 if at_once == 3 else 1,
+        at_once=at_once,
+    )
+    task, threads = Command(file=file), torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        task.observe(torch.tensor([[2.0], [3.0], [4.0]]), 0)
+    finally:
+        torch.set_num_threads(threads)
+    assert len(task.take_failures()) == (0 if at_once == 3 else 2)  # alone, the last of three finds two who gave up
+
+
 FAILURES = [
     ("import sys;print('first');sys.stderr.write('no such stone');sys.exit(3)", "crashed: exit code 3.*no such stone"),
     ("import os;os.kill(os.getpid(),11)", "crashed: died of SIGSEGV"),
@@ -178,6 +210,7 @@ MISTAKES = [
     ({"target": "nowhere.png"}, "no file beside this one"),
     ({"picture": "../x.png"}, "picture: is"),
     ({"timeout": 0}, "timeout: is 0"),
+    ({"at_once": 1.5}, "at_once: is 1.5, must be a whole number"),
     ({"environment": {"N": 1}}, "numbers in quotes"),
     ({"command": [*PYTHON, "raise SystemExit('sorry')", "{grey}", "{word}"]}, "fails at the start: .*sorry"),
 ]

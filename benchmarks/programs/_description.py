@@ -23,6 +23,7 @@ KEYS = (
     "timeout",
     "environment",
     "milliseconds",
+    "at_once",
     "install",
     "about",
 )
@@ -42,6 +43,7 @@ class Description:
     timeout: float  # seconds
     environment: Mapping[str, str]
     milliseconds: float  # of one core per evaluation, for estimates
+    at_once: int  # runs per core side by side; more than one for a program that waits
     install: str  # the command that installs the program
     about: str
 
@@ -92,6 +94,7 @@ def read_description(file: str) -> Description:
         _positive(content, "timeout", 60.0, owner),
         _environment(content.get("environment", {}), owner),
         _positive(content, "milliseconds", 50.0, owner),
+        _at_once(content.get("at_once", 1), owner),
         str(content.get("install", "")),
         " ".join(str(content.get("about", "")).split()),
     )
@@ -160,6 +163,12 @@ def _positive(content: Mapping[str, Any], key: str, default: float, owner: str) 
     if not is_number(given) or given <= 0:
         raise UsageError(f"{owner}: {key}: is {shown(given)}, must be a positive number")
     return float(given)
+
+
+def _at_once(given: Any, owner: str) -> int:
+    if not is_number(given) or given != int(given) or not 1 <= given <= 64:
+        raise UsageError(f"{owner}: at_once: is {shown(given)}, must be a whole number in 1 … 64")
+    return int(given)
 
 
 def _environment(given: Any, owner: str) -> Mapping[str, str]:

@@ -25,10 +25,10 @@ HOST_S = 2e-9  # of one number on the reference machine (benchmarks/harness/cost
 class Command(Problem):
     """Find the parameters of a program from one picture; the loss is the mean squared error of the pixels.
 
-    The program is run once per candidate, on as many cores at once as the job has; each run has an empty folder of its
-    own, so results do not depend on how many run at once. A run without a picture (exit code, hang, no file, another
-    size, NaN) counts as the worst picture there is, every pixel as far from the target's as it can be, and is told
-    with its status and the program's last lines in runs.parquet; the search goes on.
+    The program is run once per candidate, on as many cores at once as the job has, `at_once` times for each; each run
+    has an empty folder of its own, so results do not depend on how many run at once. A run without a picture (exit
+    code, hang, no file, another size, NaN) counts as the worst picture there is, every pixel as far from the target's
+    as it can be, and is told with its status and the program's last lines in runs.parquet; the search goes on.
     """
 
     has_picture = True
@@ -105,7 +105,7 @@ class Command(Problem):
         return (self.begin + jitter * torch.tensor(spread)).to(self.device).clamp(self.lower, self.upper)
 
     def observe(self, z: Tensor, seed: int) -> Tensor:
-        with ThreadPoolExecutor(max(1, min(len(z), torch.get_num_threads()))) as pool:
+        with ThreadPoolExecutor(max(1, min(len(z), torch.get_num_threads() * self.program.at_once))) as pool:
             found = list(pool.map(self._try, z.detach().cpu()))
         self.failures += [item for item in found if isinstance(item, str)]
         shown = (self.worst if isinstance(item, str) else torch.as_tensor(item, device=self.device) for item in found)
