@@ -23,6 +23,7 @@ class Adam(Descent):
         ("source", "softras"): Look("Soft rasterizer", "#7a4f2a", "h", linestyle="--"),
         ("source", "gendr_gaussian"): Look("Soft rasterizer (Gaussian)", "#a8743a", "p", linestyle="--"),
         ("source", "gendr_cauchy"): Look("Soft rasterizer (Cauchy)", "#c9a06a", "8", linestyle="--"),
+        ("source", "smoothed"): Look("Gradient smoothed at the strokes", "#3f6b4a", "P", linestyle="--"),
         ("source", "antialiased"): Look("Antialiased rasterizer", "#4a4a2f", "X", linestyle="--"),
     }
     kind = "oracle"
