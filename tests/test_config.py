@@ -85,6 +85,7 @@ def put(*keys_and_value):
         (put("first_seed", -1), ["first_seed", "at least 0"]),
         (put("device", "gpu"), ["device", "'gpu'"]),
         (put("tuning", {"fraction": 2}), ["tuning.fraction", "at most 1"]),
+        (put("tuning", {"except": ["nowhere"]}), ["tuning.except", "nowhere"]),
         (put("tasks", {}), ["tasks", "empty"]),
         (put("tasks", "Big Bowl", {"problem": "analytic.quadratic"}), ["tasks", "'Big Bowl'"]),
         (put("tasks", "bowl", "problem", "analytic.quadratik"), ["tasks.bowl.problem", "'analytic.quadratic'"]),
@@ -163,6 +164,12 @@ def test_tuned_table_of_another_version(micro, tmp_path):
 
 def test_a_missing_tuned_table_means_defaults(micro, tmp_path):
     assert all(not cell.params for cell in load_suite(micro(put("tuned", str(tmp_path / "no.csv")))).cells[:2])
+
+
+def test_nobody_is_tuned_on_a_task_that_is_too_dear(micro):
+    suite = load_suite(micro(put("tuning", {"except": ["bowl"]})))
+    assert suite.cells
+    assert suite.tuning_cells == []
 
 
 def test_tuning_is_the_same_for_all(micro):

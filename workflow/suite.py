@@ -157,6 +157,11 @@ class Suite:
             for method in block["methods"]
         ]
 
+    @property
+    def never_tuned(self) -> set[str]:
+        """Return the tasks on which nobody is tuned."""
+        return set(self.config.get("tuning", {}).get("except", []))
+
     @cached_property
     def tuning_cells(self) -> list[TuningCell]:
         """Return the cells that the target `tune` works on; their replicates count from 0, the harness shifts them."""
@@ -165,7 +170,7 @@ class Suite:
         untuned = (
             self._cell(task, method, {})
             for task, method in self.pairs
-            if "tuned_as" not in self.config["methods"][method]
+            if "tuned_as" not in self.config["methods"][method] and task not in self.never_tuned
         )
         return [
             TuningCell(

@@ -124,6 +124,7 @@ def check_names(suite: Suite) -> None:
             _check_tuned_as(label, methods, "method", path, f"{where}.tuned_as")
     for number, block in enumerate(config.get("grid", [])):
         _known_labels(block, labels, path, f"grid.{number}")
+    _known_labels({"tasks": sorted(suite.never_tuned)}, labels, path, "tuning.except")
     _check_untuned(suite, labels)
     _check_learning(suite)
     _check_draws(config, path)

@@ -120,7 +120,8 @@ def tables_of_runs(suite: Suite, results: Path, labels: pd.DataFrame) -> dict[st
         first = runs.groupby(["task", "method"])["source"].first().str.partition(":")[0].rename("source")
         scores = check(scores.merge(first, on=["task", "method"]), "scores")
     grid = read_grid(suite.tuned_path)
-    untuned = [pair for pair in suite.pairs if suite.tuned_path and not suite.tuned_params(*pair)]
+    tunable = [pair for pair in suite.pairs if suite.tuned_path and pair[0] not in suite.never_tuned]
+    untuned = [pair for pair in tunable if not suite.tuned_params(*pair)]
     compared = comparison(suite, stored, scores, hits, labels, runs, tasks) if stored else {}
     return compared | {
         "tasks.csv": tasks,
