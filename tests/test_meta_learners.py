@@ -12,9 +12,11 @@ from benchmarks.contract.errors import UsageError
 from benchmarks.contract.family import split_members
 from benchmarks.harness.registry import family_class, learner_class
 from benchmarks.harness.rooms import family_names, learner_names, task_names
+from methods.meta.anil import Anil
 from methods.meta.base import Budget, split
 from methods.meta.finetune import Finetune
 from methods.meta.fomaml import Fomaml
+from methods.meta.learned_optimizer import LearnedOptimizer
 from methods.meta.learned_schedule import LearnedSchedule
 from methods.meta.maml import Maml
 from methods.meta.overfit import Overfit
@@ -46,6 +48,7 @@ class Parabolas:
 
     device = torch.device("cpu")
     n_weights = 3
+    head = torch.tensor([False, False, True])
     samples = 2
     steps = 10
     curvature = torch.tensor([0.5, 1.0, 2.0])
@@ -246,6 +249,51 @@ def test_what_is_not_learned_stays(cls, learn):
     kept, changed = ("log_rates", "start") if learn == "init" else ("start", "log_rates")
     assert torch.equal(begin["learned"][kept], end["learned"][kept])
     assert not torch.equal(begin["learned"][changed], end["learned"][changed])
+
+
+@pytest.mark.parametrize("moves", ["head", "body"])
+def test_adaptation_leaves_the_other_weights_where_they_are(moves):
+    tasks = Parabolas()
+    learner = Anil(moves=moves, inner_steps=STEPS)
+    state = learner.train(tasks, budget_of(learner, 50, tasks), 0)
+    first, *_, last = learner.adapt(state, tasks, torch.tensor([17]), STEPS)
+    assert ((last.weights != first.weights)[0] == (tasks.head if moves == "head" else ~tasks.head)).all()
+    assert not torch.equal(learner.train(tasks, Budget(0), 0)["learned"]["start"], state["learned"]["start"])
+
+
+def test_a_model_without_a_last_layer_is_refused():
+    tasks = Parabolas()
+    tasks.head = None
+    with pytest.raises(ValueError, match="no last layer"):
+        Anil().train(tasks, Budget(1), 0)
+
+
+@pytest.mark.parametrize("family", sorted(set(family_names())))
+def test_the_head_is_what_the_last_layer_is_made_of(family):
+    """Without it the model shows the same whatever the other weights are: a last layer of zeros has one output."""
+    tasks = small(family)
+    weights = tasks.initial(2, seeded()).masked_fill(tasks.head, 0.0)
+    shown = [tasks.picture(row, int(tasks.split.test[0])) for row in weights]
+    torch.testing.assert_close(*shown)
+    assert not tasks.head.all()
+    assert tasks.head.shape == (tasks.n_weights,)
+
+
+def test_a_learned_optimizer_begins_with_normalised_momentum_and_learns_to_beat_it():
+    tasks = Parabolas()
+    learner = LearnedOptimizer(inner_rate=0.1, outer_rate=0.01)
+    learned = learner.begin(tasks, seeded())
+    begin = {"learner": "LearnedOptimizer", "params": learner.params, "learned": learned}
+    update = learner.rule(learned, 10)
+    weights, gradient = torch.zeros(1, 3), torch.tensor([[5.0, -0.1, 0.0]])
+    torch.testing.assert_close(update(weights, gradient, 0), torch.tensor([[-0.1, 0.1, 0.0]]), atol=1e-5, rtol=0)
+    state = learner.train(tasks, budget_of(learner, 300, tasks), 0)
+    unseen = torch.arange(16, 20)
+    ends = []
+    for known in (begin, state):
+        *_, last = learner.adapt(known, tasks, unseen, tasks.steps)
+        ends.append(float((last.weights - tasks.targets[unseen]).abs().mean()))
+    assert ends[1] < 0.2 * ends[0]
 
 
 def test_learned_schedule_goes_on_after_its_last_trained_step():

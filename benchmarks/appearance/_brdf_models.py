@@ -22,6 +22,7 @@ class Model(Protocol):
     """A function of flat weights, for all tasks at once."""
 
     n_weights: int
+    n_head: int  # weights of the last layer, which stand last; 0 where there are no layers
 
     def initial(self, count: int, generator: torch.Generator) -> Tensor:
         """Return random initial weights (count, n_weights)."""
@@ -33,7 +34,7 @@ class Model(Protocol):
 class Nbrdf:
     """The network 6-21-21-3 of `_nbrdf`."""
 
-    n_weights = _nbrdf.N_WEIGHTS
+    n_weights, n_head = _nbrdf.N_WEIGHTS, _nbrdf.HEAD
     initial = staticmethod(_nbrdf.initial)
     evaluate = staticmethod(_nbrdf.evaluate)
 
@@ -45,7 +46,7 @@ class Lobe:
     which are Phong exponents from 1 to 323 and α from .08 to .81 of Cook-Torrance. Ours: all these ranges.
     """
 
-    n_weights = 7
+    n_weights, n_head = 7, 0
     typical = (0.3, 0.1, 0.6)  # diffuse, specular, roughness: the centre of random initial weights
 
     def __init__(self, brdf: Callable[[_analytic.Angles, _analytic.Materials], Tensor], bounded: bool) -> None:
@@ -99,7 +100,7 @@ class Pca:
             0, 4, 1, 2, 3
         )  # (1 + components, 3, θ_h, θ_d, φ_d)
         self.table = scaled.reshape(1, -1, *self.shape).float().contiguous()
-        self.n_weights = components
+        self.n_weights, self.n_head = components, 0
 
     def directions(self) -> tuple[Tensor, Tensor]:
         """Return half and difference vectors (entries, 3) of the table, φ_d fastest."""

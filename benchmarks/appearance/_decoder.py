@@ -37,7 +37,7 @@ class Decoder:
         self.last = (channels, CHANNELS)
         self.sizes = [size for fan_in, out in self.layers for size in (KERNEL**2 * fan_in * out, out, out)]
         self.sizes += [KERNEL**2 * channels * CHANNELS, CHANNELS]
-        self.n_weights = sum(self.sizes)
+        self.n_weights, self.n_head = sum(self.sizes), sum(self.sizes[-2:])
 
     def initial(self, count: int, generator: torch.Generator) -> Tensor:
         """Return so many draws (count, n_weights): filters after He et al. 2015, scales 1, shifts 0."""

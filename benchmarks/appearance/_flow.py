@@ -52,6 +52,14 @@ class Flow:
         """Number of weights of a task."""
         return sum(map(self.size, range(len(self.layers))))
 
+    def head(self) -> Tensor:
+        """Return whether a weight is one of the last layer of its network, (n_weights,) of truth values."""
+        found = []
+        for layer in range(len(self.layers)):
+            fan_in, out = self.shapes(layer)[-1]
+            found.append(torch.arange(self.size(layer)) >= self.size(layer) - (fan_in + 1) * out)
+        return torch.cat(found)
+
     def initial(self, count: int, generator: torch.Generator) -> Tensor:
         """Return random weights (count, n_weights): normal with variance 1 / fan-in, biases zero; row by row, so that
         more of them do not change the first ones.

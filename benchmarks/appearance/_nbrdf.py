@@ -17,6 +17,7 @@ from benchmarks.contract.errors import UsageError
 SIZES = (6, 21, 21, 3)
 SHAPES = tuple(zip(SIZES[:-1], SIZES[1:], strict=True))  # (in, out)
 N_WEIGHTS = sum((fan_in + 1) * out for fan_in, out in SHAPES)
+HEAD = (SIZES[-2] + 1) * SIZES[-1]  # weights of the last layer, which stand last
 START = 0.05  # weights begin uniform in ±START, biases at zero
 LARGEST = 30.0  # of the exponent: 1e13 per sr; a diverged network stays finite
 

@@ -13,6 +13,7 @@ OCTAVES = 3
 SIZES = (3 + 6 * OCTAVES, 32, 32, 3)
 SHAPES = tuple(zip(SIZES[:-1], SIZES[1:], strict=True))  # (in, out)
 N_WEIGHTS = sum((fan_in + 1) * out for fan_in, out in SHAPES)
+HEAD = (SIZES[-2] + 1) * SIZES[-1]  # weights of the last layer, which stand last
 LARGEST = 12.0  # of the exponent: radiance 1.6e5; a diverged network stays finite
 
 

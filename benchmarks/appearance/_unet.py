@@ -32,7 +32,7 @@ class UNet:
         self.shapes = [*down, *up, (channels, 3)]  # (in, out)
         parts = [part for fan_in, out in self.shapes for part in (9 * fan_in * out, out, out)]
         self.parts = parts[:-1]  # per layer: filters, scales, shifts; the last layer has no scales
-        self.n_weights = sum(self.parts)
+        self.n_weights, self.n_head = sum(self.parts), sum(self.parts[-2:])
 
     @property
     def multiple(self) -> int:

@@ -13,7 +13,7 @@ from benchmarks.appearance import _analytic, _brdf_models, _merl_binary, _nbrdf,
 from benchmarks.appearance._directions import cosines, draw, half_and_difference
 from benchmarks.appearance._sphere import Sphere
 from benchmarks.contract.errors import UsageError
-from benchmarks.contract.family import Family, split_members
+from benchmarks.contract.family import Family, last_weights, split_members
 from benchmarks.contract.seeds import derive
 from methods._ranges import Count
 from methods.meta.base import Batch
@@ -77,6 +77,7 @@ class Brdf(Family):
         self.split = split_members(len(self.names), train, validation, test, "appearance.brdf")
         self.model = _brdf_models.build(model, partial(self._everywhere, self.split.train), components)
         self.n_weights = self.model.n_weights
+        self.head = last_weights(self.n_weights, self.model.n_head, self.device) if self.model.n_head else None
         self.sphere = Sphere(pixels, self.device)
         checked = draw(CHECKED, torch.Generator().manual_seed(derive("appearance.brdf", "metrics")))
         self.checked = tuple(vectors.to(self.device) for vectors in checked)

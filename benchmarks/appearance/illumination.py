@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 from benchmarks.appearance import _environments, _lat_long, _lit_scene, _radiance_network
 from benchmarks.appearance.brdf import dssim
 from benchmarks.contract.errors import UsageError
-from benchmarks.contract.family import Family, split_members
+from benchmarks.contract.family import Family, last_weights, split_members
 from benchmarks.contract.seeds import derive
 from methods._ranges import Count
 from methods.meta.base import Batch
@@ -67,6 +67,7 @@ class Illumination(Family):
         if bool(folder) != (members == "folder"):
             raise UsageError(f"{OWNER}: `folder` (now {folder!r}) and `members: folder` (now {members!r}) go together")
         self.n_weights, self.samples, self.steps = _radiance_network.N_WEIGHTS, samples, 10
+        self.head = last_weights(self.n_weights, _radiance_network.HEAD, self.device)
         self.names, maps = _maps(members, Path(folder), train + validation + test, height)
         self.split = split_members(len(self.names), train, validation, test, OWNER)
         self.shape = (height, 2 * height)

@@ -13,7 +13,7 @@ from benchmarks.appearance._decoder import NOISE, Decoder
 from benchmarks.appearance._gram import Features, RandomFeatures, distance
 from benchmarks.appearance._photographs import Members, photographs
 from benchmarks.contract.errors import UsageError
-from benchmarks.contract.family import Family, split_members
+from benchmarks.contract.family import Family, last_weights, split_members
 from benchmarks.contract.parameters import at_least
 from benchmarks.contract.seeds import derive
 from methods._ranges import Count
@@ -82,6 +82,7 @@ class SvbrdfStationary(Family):
                 multiple = f"a multiple of {self.decoder.multiple} (2^depth)"
                 raise UsageError(f"{OWNER}: parameter {name!r} is {value}, must be {multiple}")
         self.n_weights, self.samples, self.steps = self.decoder.n_weights, samples, 20
+        self.head = last_weights(self.n_weights, self.decoder.n_head, self.device)
         self.pixels, self.crop = pixels, crop
         count = train + validation + test
         self.photographs = photographs(members, folder, _materials.STATIONARY, count, pixels, OWNER, self.device)

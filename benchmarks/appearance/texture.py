@@ -15,7 +15,7 @@ from benchmarks.appearance._images import read_folder
 from benchmarks.appearance._texture_distances import SMALLEST, lbp, swd
 from benchmarks.appearance._unet import NOISE, UNet
 from benchmarks.contract.errors import UsageError
-from benchmarks.contract.family import Family, split_members
+from benchmarks.contract.family import Family, last_weights, split_members
 from benchmarks.contract.parameters import at_least
 from benchmarks.contract.seeds import derive
 from methods._ranges import Count
@@ -76,6 +76,7 @@ class Texture(Family):
                 multiple = f"a multiple of {self.net.multiple} (2^depth)"
                 raise UsageError(f"{OWNER}: parameter {name!r} is {value}, must be {multiple}")
         self.n_weights, self.samples, self.steps, self.crop = self.net.n_weights, samples, 15, crop
+        self.head = last_weights(self.n_weights, self.net.n_head, self.device)
         self.names, exemplars = self._members(members, folder, train + validation + test, pixels)
         self.exemplars = exemplars.to(self.device)
         self.split = split_members(len(self.names), train, validation, test, OWNER)

@@ -66,6 +66,7 @@ class Transport(Family):
         self.samples, self.steps, self.pixels, self.spp = samples, 10, pixels, spp
         self.flow = Flow(DIM, LAYERS, bins, hidden)
         self.n_weights = self.flow.n_weights
+        self.head = self.flow.head().to(self.device)
         count = max(train + validation + test, 0)
         self.rooms = _path_space.draw_rooms(count, self._seeded("rooms")).to(self.device)
         self.names = [f"room-{i}" for i in range(count)]

@@ -40,6 +40,7 @@ class Family(ABC):
     n_weights: int
     names: list[str]  # of the members
     split: Split
+    head: Tensor | None = None  # which weights are the last layer's, (n_weights,) of truth values; None: no layers
     samples: int = 512  # training samples that one gradient step of adaptation may see
     steps: int = 10  # gradient steps of adaptation in the paper
 
@@ -79,6 +80,11 @@ class Family(ABC):
     @abstractmethod
     def reference_picture(self, member: int) -> Tensor:
         """Return the picture that `picture` should come to resemble."""
+
+
+def last_weights(count: int, size: int, device: torch.device) -> Tensor:
+    """Return truth values (count,): whether a weight is one of the last `size`."""
+    return torch.arange(count, device=device) >= count - size
 
 
 def split_members(count: int, train: int, validation: int, test: int, owner: str) -> Split:

@@ -11,6 +11,7 @@ from torch import Tensor
 from methods.meta.base import Batch, Learner, Tasks, Update, draw_members, split
 
 Learn = Literal["both", "init", "rates"]
+STILL = -80.0  # logarithm of a step size that moves nothing
 
 
 class MetaDescent(Learner):

@@ -28,6 +28,7 @@ class Tasks(Protocol):
 
     device: torch.device
     n_weights: int
+    head: Tensor | None  # which weights are the last layer's, (n_weights,) of truth values
     samples: int  # per gradient step of adaptation
     steps: int  # gradient steps of adaptation that are granted
 

@@ -9,28 +9,26 @@ from torch import Tensor
 
 from methods._look import Look
 from methods._ranges import Count, Positive
-from methods.meta._descent import MetaDescent
-from methods.meta.base import Tasks, Update, draw_members, split
+from methods.meta._trajectory import TrajectoryDescent
+from methods.meta.base import Tasks, Update
 
 TIME, POWER = 10.0, 0.5  # where τ and p begin
 MOMENTUM = 0.5  # where β begins
 EPSILON = 1e-8
 
 
-class LearnedSchedule(MetaDescent):
+class LearnedSchedule(TrajectoryDescent):
     """v ← β v + g / √⟨g²⟩, θ ← θ − exp(a) (1 + t/τ)⁻ᵖ v at step t; a, β, p are learned per weight, τ for all of them.
 
     g is the gradient and ⟨g²⟩ its mean square over the steps so far, per weight, as in Adam: one step size then suits
     members whose gradients differ in size. A constant step size leaves the weights jumping about the optimum, because
     the gradient of an absolute difference does not shrink there; the sum of a falling power law goes on while its jumps
-    die out (Robbins & Monro 1951), and it needs no parameters for steps that training never took. Trained on the mean
-    loss over the last three quarters of the steps (cf. the multi-step loss of Antoniou et al. 2019), first order.
+    die out (Robbins & Monro 1951), and it needs no parameters for steps that training never took.
 
     Source: ours.
     """
 
     look = Look("Learned schedule (ours)", "#e31a1c", "*", emphasis=2)
-    first_order = True
     grid = {"inner_rate": (0.001, 0.003, 0.01), "outer_rate": (2e-3, 6e-3)}
 
     def setup(
@@ -68,24 +66,3 @@ class LearnedSchedule(MetaDescent):
             return weights - rates * torch.exp(-power * torch.log1p(step / time)) * velocity
 
         return update
-
-    def outer_step(self, learned: dict[str, Tensor], tasks: Tasks, generator: torch.Generator) -> tuple[float, int]:
-        members = draw_members(tasks, self.tasks_per_step, generator)
-        steps = self.length(tasks)
-        parts = steps + 1
-        batches = split(tasks.sample(members, parts * tasks.samples, generator), parts)
-        weights = learned["start"].expand(len(members), -1)
-        update = self.rule(learned, steps)
-        judged = range(steps // 4, parts)  # steps whose loss counts
-        objective, total = 0.0, 0.0
-        for step, batch in enumerate(batches):
-            at = weights.detach().requires_grad_(True)
-            loss = tasks.loss(at, batch)
-            (gradient,) = torch.autograd.grad(loss.sum(), at)
-            if step in judged:  # d loss = gradient · d weights: the loss itself need not be differentiated again
-                objective = objective + (gradient * weights).sum() / (len(members) * len(judged))
-                total += float(loss.detach().mean()) / len(judged)
-            if step < steps:
-                weights = update(weights, gradient, step)
-        self.set_gradients(learned, torch.autograd.grad(objective, list(learned.values())))
-        return total, len(members) * parts * tasks.samples
