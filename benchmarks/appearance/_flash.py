@@ -15,6 +15,8 @@ ROUGHEST, SMOOTHEST = 1.0, 0.2  # roughness; below, a highlight is smaller than 
 SPECULAR_OFFSET = -3.0  # channels of zeros are a plastic: specular .047, not .5
 GAMMA = 2.2
 DARKEST = 1e-4  # radiance added to all: the slope of x^(1/2.2) at 0 is infinite
+FAR = 0.5  # of half the width: where a flash photograph shows the diffuse colour
+ALBEDO = (0.005, 0.95)  # smallest and largest that is believed
 LEAK = 0.1  # slope beyond white
 
 
@@ -33,6 +35,27 @@ def to_maps(channels: Tensor) -> Tensor:
     diffuse, specular, roughness, height = channels.split((3, 1, 1, 1), -3)
     roughness = SMOOTHEST + (ROUGHEST - SMOOTHEST) * roughness.sigmoid()
     return torch.cat([diffuse.sigmoid(), (specular + SPECULAR_OFFSET).sigmoid(), roughness, height.sigmoid()], -3)
+
+
+def diffuse_channels(pictures: Tensor, towards: Tensor) -> Tensor:
+    """Return the diffuse channels (n, 3, places), for `to_maps`, of flat sheets that look as photographs do there.
+
+    Places are those where towards the corners the highlight of a rough surface is far; what the flash makes of the
+    distance from the middle (its falloff, a wide highlight, vignetting) is fitted, 1, r², r⁴, and taken out.
+
+    Args:
+        pictures: (n, 3, h, w), with gamma.
+        towards: (3, h, w), of `camera`.
+    """
+    square = towards[:2].square().sum(0)
+    far = square > (FAR * WIDTH / 2) ** 2
+    light = (1 + square[far]) ** -1.5  # c / r² of a sheet at distance 1
+    albedo = (pictures[:, :, far] ** GAMMA / light).clamp(*ALBEDO)
+    values = albedo.logit()
+    trend = torch.stack([square[far] ** power for power in range(3)], 1)
+    fitted = torch.linalg.lstsq(trend, values.flatten(0, 1).T).solution
+    even = (trend @ fitted).T.view_as(values)
+    return values - even + even.mean(2, keepdim=True)
 
 
 def slopes(height: Tensor, pixel: float) -> tuple[Tensor, Tensor]:

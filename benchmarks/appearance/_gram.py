@@ -156,6 +156,6 @@ class VggFeatures(Features):
         return found
 
 
-def features(device: torch.device, vgg: str | None, owner: str) -> Features:
-    """Return VGG19's features if the path of its weights is given, else random ones."""
-    return RandomFeatures(device) if vgg is None else VggFeatures(device, vgg, owner)
+def features(device: torch.device, vgg: str | None, filters: int, owner: str) -> Features:
+    """Return VGG19's features if the path of its weights is given, else those of so many random filters per scale."""
+    return RandomFeatures(device, filters) if vgg is None else VggFeatures(device, vgg, owner)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from skimage.color import rgb2gray
@@ -13,6 +15,10 @@ from benchmarks.contract.seeds import derive
 
 LEVELS, PATCH, DIRECTIONS, QUANTILES = 3, 7, 64, 256  # of the sliced Wasserstein distance
 SMALLEST = PATCH * 2 ** (LEVELS - 1)  # height and width a picture needs
+FREQUENCIES, ORIENTATIONS = (0.04, 0.08, 0.16, 0.32), 6  # of Gabor filters: cycles per pixel, number
+OCTAVES, ANGLE = 1.0, math.pi / 6  # bandwidths of a Gabor filter
+BINS = 8  # of a histogram of colours, per channel
+CHOICES = 8  # references among which the right one is to be found
 NEIGHBOURS = ((8, 1), (16, 2), (24, 3))  # points and radius in pixels of the local binary patterns (Ojala et al. 2002)
 
 
@@ -70,3 +76,63 @@ def _histograms(pictures: Tensor) -> list[list[np.ndarray]]:
             ]
         )
     return found
+
+
+def asked(shown: Tensor, members: Tensor, test: Tensor, references: Tensor) -> dict[str, Tensor]:
+    """Return `misnamed` of pictures (n, 3, h, w) of test members; nothing if some are not, of whom nobody is asked.
+
+    Args:
+        members: of the pictures, (n,).
+        test: all members that may be asked about, (t,).
+        references: of all members, (m, 3, h, w).
+    """
+    test = test.to(shown.device)
+    own = (members.to(shown.device)[:, None] == test).int()
+    if len(test) < 2 or not own.any(1).all():
+        return {}
+    return {"misnamed": misnamed(shown, own.argmax(1), references[test])}
+
+
+def misnamed(shown: Tensor, own: Tensor, references: Tensor) -> Tensor:
+    """Return 1 where a wrong reference among eight is the nearest to a picture, else 0; (n,).
+
+    The choices are one's own reference and the seven that follow it. The distance is that of Gabor energies (logarithms
+    of the mean energy of the luminance at 4 frequencies × 6 orientations, L2) plus that of colour histograms (8 bins
+    per channel, L2), each over its mean between references. It asks what a person would be asked: which is it?
+
+    Args:
+        shown: pictures (n, 3, h, w).
+        own: row of each picture's reference (n,).
+        references: (m, 3, h, w), m ≥ 2; if m < 8, all of them are the choices.
+    """
+    total: Tensor | float = 0.0
+    for statistic in (_gabor_energies, _colour_histograms):
+        theirs = statistic(references)
+        between = torch.cdist(theirs, theirs).sum() / (len(references) * (len(references) - 1))
+        total = total + torch.cdist(statistic(shown), theirs) / between.clamp_min(1e-12)
+    count = min(CHOICES, len(references))
+    choices = (own[:, None] + torch.arange(count, device=own.device)) % len(references)
+    return (total.gather(1, choices).argmin(1) > 0).float()
+
+
+def _gabor_energies(pictures: Tensor) -> Tensor:
+    """Return logarithms of energies (n, frequencies · orientations) of log-Gabor filters (Field 1987)."""
+    height, width = pictures.shape[2:]
+    grey = pictures.mean(1)
+    power = torch.fft.fft2(grey - grey.mean((1, 2), keepdim=True), norm="forward").abs().square()
+    y = torch.fft.fftfreq(height, device=pictures.device)[:, None]
+    x = torch.fft.fftfreq(width, device=pictures.device)[None]
+    octave, angle = y.hypot(x).clamp_min(1e-6).log2(), torch.atan2(y, x)
+    found = []
+    for frequency in FREQUENCIES:
+        radial = torch.exp(-(((octave - math.log2(frequency)) / OCTAVES) ** 2))
+        for number in range(ORIENTATIONS):
+            away = torch.remainder(angle - math.pi * number / ORIENTATIONS + math.pi / 2, math.pi) - math.pi / 2
+            found.append((power * radial * torch.exp(-((away / ANGLE) ** 2))).sum((1, 2)))
+    return (torch.stack(found, 1) + 1e-8).log()
+
+
+def _colour_histograms(pictures: Tensor) -> Tensor:
+    """Return the share of pixels (n, 3 · BINS) in each bin of each channel."""
+    index = (pictures.flatten(2) * BINS).long().clamp(0, BINS - 1)
+    return torch.nn.functional.one_hot(index, BINS).float().mean(2).flatten(1)

@@ -9,8 +9,8 @@ from annotated_types import Ge, Le
 from torch import Tensor
 
 from benchmarks.appearance import _flash, _materials
-from benchmarks.appearance._decoder import NOISE, Decoder
 from benchmarks.appearance._photographs import Members, photographs
+from benchmarks.appearance._unet import NOISE, UNet
 from benchmarks.appearance.brdf import dssim
 from benchmarks.contract.errors import UsageError
 from benchmarks.contract.family import Family, last_weights, split_members
@@ -64,7 +64,7 @@ class SvbrdfNonstationary(Family):
             channels: of the network at its finest level.
             depth: of the network, how many times it halves its grid.
         """
-        self.decoder = Decoder(channels, depth)
+        self.decoder = UNet(channels, depth, _flash.CHANNELS)
         at_least(max(16, 2 * self.decoder.multiple), OWNER, pixels=pixels)
         if pixels % self.decoder.multiple:
             multiple = f"a multiple of {self.decoder.multiple} (2^depth)"

@@ -9,9 +9,11 @@ from annotated_types import Ge, Le
 from torch import Tensor
 
 from benchmarks.appearance import _flash, _materials
-from benchmarks.appearance._decoder import NOISE, Decoder
+from benchmarks.appearance._colours import coloured, colours_of
 from benchmarks.appearance._gram import Features, RandomFeatures, distance
 from benchmarks.appearance._photographs import Members, photographs
+from benchmarks.appearance._texture_distances import asked
+from benchmarks.appearance._unet import NOISE, UNet
 from benchmarks.contract.errors import UsageError
 from benchmarks.contract.family import Family, last_weights, split_members
 from benchmarks.contract.parameters import at_least
@@ -29,7 +31,9 @@ class SvbrdfStationary(Family):
     """Members are photographs under a flash; a sample is a crop at a random place, with noise to make maps for it.
 
     The network turns noise into diffuse, specular, roughness and height maps. They do not know where they are: the
-    place of the crop decides only how light falls on them.
+    place of the crop decides only how light falls on them. Mean and covariance of the diffuse map, before its sigmoid,
+    are told: those of the photograph where the flash's highlight is far, after division by the light that falls on a
+    flat sheet there.
     """
 
     provenance = "paper"
@@ -38,9 +42,10 @@ class SvbrdfStationary(Family):
         "(field of view 45°, gamma 2.2), L1 of Gram matrices + .001 × L1 of the power spectrum of features on random "
         "crops, 20 steps, first order. Ours: smaller network and pictures; random filters instead of VGG19; crops at "
         "the same places of rendering and photograph, because the flash makes every place look different; maps are "
-        "made for the crop alone, not cut from larger ones; by default materials made in code, rendered by the same "
-        "renderer: some maps would explain their photographs; with `members: real` the flash photographs of Henzler et "
-        "al. 2021, one per material, more or less stationary, with vignetting and a flash off centre"
+        "made for the crop alone, not cut from larger ones; the diffuse colours' mean and covariance are told; by "
+        "default materials made in code, rendered by the same renderer: some maps would explain their photographs; "
+        "with `members: real` the flash photographs of Henzler et al. 2021, one per material, more or less stationary, "
+        "with vignetting and a flash off centre"
     )
     title = "svBRDF, stationary"
     metric = "gram"
@@ -72,7 +77,7 @@ class SvbrdfStationary(Family):
             depth: of the network, how many times it halves its grid.
             filters: of the features, per scale.
         """
-        self.decoder = Decoder(channels, depth)
+        self.decoder = UNet(channels, depth, _flash.CHANNELS)
         self.features = RandomFeatures(self.device, filters, SCALES)
         self.other_features = RandomFeatures(self.device, filters, SCALES, "metrics")
         at_least(max(self.features.smallest, 2 * self.decoder.multiple), OWNER, crop=crop)
@@ -89,6 +94,7 @@ class SvbrdfStationary(Family):
         self.names = self.photographs.names
         self.split = split_members(len(self.names), train, validation, test, OWNER)
         self.towards = _flash.camera(pixels, self.device)
+        self.colours = colours_of(_flash.diffuse_channels(self.photographs.pictures, self.towards))
         generator = torch.Generator().manual_seed(derive(OWNER, "noise"))
         self.noise = torch.randn(1, 1, NOISE, pixels, pixels, generator=generator).to(self.device)
         axis = torch.linspace(0, pixels - crop, COMPARED).round().long()
@@ -102,7 +108,7 @@ class SvbrdfStationary(Family):
         corner = torch.randint(self.pixels - self.crop + 1, (tasks, n, 2), generator=generator).to(self.device)
         noise = torch.randn(tasks, n, NOISE, self.crop, self.crop, generator=generator).to(self.device)
         seen = self._cut(self.photographs.pictures[members.to(self.device)], corner)
-        return {"noise": noise, "corner": corner, "photograph": seen}
+        return {"noise": noise, "corner": corner, "photograph": seen, **self.colours.batch(members.to(self.device), n)}
 
     def _cut(self, pictures: Tensor, corner: Tensor) -> Tensor:
         """Return crops (tasks, n, 3, crop, crop) of pictures (tasks, 3, h, w) at corners (tasks, n, 2), row first."""
@@ -112,11 +118,16 @@ class SvbrdfStationary(Family):
         return pictures[task, :, rows, columns].movedim(-1, 2)
 
     def loss(self, weights: Tensor, batch: Batch) -> Tensor:
-        maps = _flash.to_maps(self.decoder(weights, batch["noise"]))
+        maps = self._maps(weights, batch)
         towards = self._cut(self.towards.expand(len(weights), -1, -1, -1), batch["corner"])
         rendered = _flash.photograph(maps, towards, self.pixels)
         difference = self._gram(rendered, batch["photograph"], self.features)
         return difference + SPECTRUM_WEIGHT * self._spectrum(rendered, batch["photograph"])
+
+    def _maps(self, weights: Tensor, batch: Batch) -> Tensor:
+        """Return the maps (tasks, n, 6, h, w) that a batch's noise turns into, in the ranges of `to_maps`."""
+        channels = self.decoder(weights, batch["noise"])
+        return _flash.to_maps(torch.cat([coloured(channels[:, :, :3], batch), channels[:, :, 3:]], 2))
 
     @staticmethod
     def _gram(one: Tensor, other: Tensor, features: Features) -> Tensor:
@@ -138,25 +149,30 @@ class SvbrdfStationary(Family):
             total = total + difference.abs().mean((1, 2, 3)).view(one.shape[:2]).mean(1) / SCALES
         return total
 
-    def _render(self, weights: Tensor) -> Tensor:
+    def _render(self, weights: Tensor, members: Tensor) -> Tensor:
         """Return whole renderings (tasks, 3, pixels, pixels) of noise that training never saw."""
-        maps = _flash.to_maps(self.decoder(weights, self.noise.expand(len(weights), -1, -1, -1, -1))[:, 0])
+        told = self.colours.batch(members.to(self.device), 1)
+        maps = self._maps(weights, {"noise": self.noise.expand(len(weights), -1, -1, -1, -1), **told})[:, 0]
         return _flash.photograph(maps, self.towards, self.pixels).clamp(0, 1)
 
     @torch.no_grad()
     def metrics(self, weights: Tensor, members: Tensor) -> dict[str, Tensor]:
-        """Return gram and, with filters that no training sees, other_gram; over nine places of a whole rendering."""
+        """Return gram and, with filters that no training sees, other_gram, over nine places of a rendering; misnamed.
+
+        `misnamed` is the share of renderings nearer to a wrong photograph than to their own, among eight test members.
+        """
         corner = self.compared.expand(len(members), -1, -1)
-        shown = self._cut(self._render(weights), corner)
-        wanted = self._cut(self.photographs.pictures[members.to(self.device)], corner)
+        rendered, photographs = self._render(weights, members), self.photographs.pictures
+        shown, wanted = self._cut(rendered, corner), self._cut(photographs[members.to(self.device)], corner)
         return {
             "gram": self._gram(shown, wanted, self.features),
             "other_gram": self._gram(shown, wanted, self.other_features),
+            **asked(rendered, members, self.split.test, photographs),
         }
 
     @torch.no_grad()
     def picture(self, weights: Tensor, member: int) -> Tensor:
-        return self._render(weights[None])[0].permute(1, 2, 0)
+        return self._render(weights[None], torch.tensor([member]))[0].permute(1, 2, 0)
 
     def reference_picture(self, member: int) -> Tensor:
         return self.photographs.pictures[member].permute(1, 2, 0)

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from benchmarks._data import fetch_folder
 from benchmarks.appearance import _made_textures
+from benchmarks.appearance._colours import coloured, colours_of
 from benchmarks.appearance._gram import RandomFeatures, distance, features
 from benchmarks.appearance._images import read_folder
-from benchmarks.appearance._texture_distances import SMALLEST, lbp, swd
+from benchmarks.appearance._texture_distances import SMALLEST, asked, lbp, swd
 from benchmarks.appearance._unet import NOISE, UNet
 from benchmarks.contract.errors import UsageError
 from benchmarks.contract.family import Family, last_weights, split_members
@@ -25,7 +26,10 @@ OWNER = "appearance.texture"
 
 
 class Texture(Family):
-    """Members are exemplars; a sample is one picture made of noise, compared with the exemplar's Gram matrices."""
+    """Members are exemplars; a sample is one picture made of noise, compared with the exemplar's Gram matrices.
+
+    Mean and covariance of the exemplar's colours are told, so that the network has to find its pattern.
+    """
 
     provenance = "paper"
     source = (
@@ -33,7 +37,7 @@ class Texture(Family):
         "steps. Ours: a smaller network on smaller pictures; features of fixed random filters at several scales "
         "(Ustyuzhaninov et al. 2017) unless VGG19's weights are given; textures made in code and the three photographs "
         "of textures in scikit-image; with `members: real` eight photographs; the target is the Gram matrix of the "
-        "whole exemplar"
+        "whole exemplar; the colours' mean and covariance are told"
     )
     title = "Texture"
     metric = "gram"
@@ -46,10 +50,11 @@ class Texture(Family):
         validation: Count = 8,
         test: Count = 16,
         samples: Count = 1,
-        pixels: Count = 64,
-        crop: Count = 48,
+        pixels: Count = 96,
+        crop: Count = 64,
         channels: Count = 8,
-        depth: Annotated[int, Ge(1), Le(16)] = 2,
+        depth: Annotated[int, Ge(1), Le(16)] = 4,
+        filters: Count = 64,
         vgg: str | None = None,
     ) -> None:
         """Split the exemplars into so many for each purpose.
@@ -63,12 +68,13 @@ class Texture(Family):
             crop: width and height of the pictures in training.
             channels: of the network at its finest level.
             depth: how many times the network halves its grid.
+            filters: random ones, per scale.
             vgg: file of VGG19's weights (as torchvision provides them); without it, random filters.
         """
         if (members == "folder") != (folder is not None):
             raise UsageError(f"{OWNER}: parameter 'folder' goes with `members: folder`, got {members!r} and {folder!r}")
-        self.net = UNet(channels, depth)
-        self.features = features(self.device, vgg, OWNER)
+        self.net = UNet(channels, depth, 3)
+        self.features = features(self.device, vgg, filters, OWNER)
         at_least(max(self.features.smallest, 2 * self.net.multiple), OWNER, crop=crop)
         at_least(max(crop, SMALLEST), OWNER, pixels=pixels)
         for name, value in (("crop", crop), ("pixels", pixels)):
@@ -79,6 +85,7 @@ class Texture(Family):
         self.head = last_weights(self.n_weights, self.net.n_head, self.device)
         self.names, exemplars = self._members(members, folder, train + validation + test, pixels)
         self.exemplars = exemplars.to(self.device)
+        self.colours = colours_of(self.exemplars.flatten(2))
         self.split = split_members(len(self.names), train, validation, test, OWNER)
         self.target = torch.cat([self.features.gram(part) for part in self.exemplars.split(16)])  # (members, entries)
         self.other_features = RandomFeatures(self.device, bank="metrics")
@@ -101,31 +108,38 @@ class Texture(Family):
 
     def sample(self, members: Tensor, n: int, generator: torch.Generator) -> Batch:
         noise = torch.randn(len(members), n, NOISE, self.crop, self.crop, generator=generator).to(self.device)
-        return {"noise": noise, "gram": self.target[members.to(self.device)][:, None].expand(-1, n, -1)}
+        chosen = members.to(self.device)
+        gram = self.target[chosen][:, None].expand(-1, n, -1)
+        return {"noise": noise, "gram": gram, **self.colours.batch(chosen, n)}
 
     def loss(self, weights: Tensor, batch: Batch) -> Tensor:
-        pictures = self.net(weights, batch["noise"])
+        pictures = coloured(self.net(weights, batch["noise"]), batch)
         grams = self.features.gram(pictures.flatten(0, 1)).view(*pictures.shape[:2], -1)
         return distance(grams, batch["gram"]).mean(1)
 
-    def _made(self, weights: Tensor) -> Tensor:
+    def _made(self, weights: Tensor, members: Tensor) -> Tensor:
         """Return pictures (tasks, 3, pixels, pixels) of noise that training never saw."""
-        return self.net(weights, self.noise.expand(len(weights), -1, -1, -1, -1))[:, 0]
+        channels = self.net(weights, self.noise.expand(len(weights), -1, -1, -1, -1))
+        return coloured(channels, self.colours.batch(members.to(self.device), 1))[:, 0].clamp(0, 1)
 
     @torch.no_grad()
     def metrics(self, weights: Tensor, members: Tensor) -> dict[str, Tensor]:
-        """Return gram; and what no training sees: other_gram (other filters), swd, lbp (a perceptual stand-in)."""
-        shown, wanted = self._made(weights), self.exemplars[members.to(self.device)]
+        """Return gram; and what no training sees: other_gram (other filters), swd, lbp, misnamed.
+
+        `misnamed` is the share of pictures nearer to a wrong reference than to their own, among eight test members.
+        """
+        shown, wanted = self._made(weights, members), self.exemplars[members.to(self.device)]
         return {
             "gram": distance(self.features.gram(shown), self.target[members.to(self.device)]),
             "other_gram": distance(self.other_features.gram(shown), self.other_features.gram(wanted)),
             "swd": swd(shown, wanted),
             "lbp": lbp(shown, wanted).float(),
+            **asked(shown, members, self.split.test, self.exemplars),
         }
 
     @torch.no_grad()
     def picture(self, weights: Tensor, member: int) -> Tensor:
-        return self._made(weights[None])[0].permute(1, 2, 0)
+        return self._made(weights[None], torch.tensor([member]))[0].permute(1, 2, 0)
 
     def reference_picture(self, member: int) -> Tensor:
         return self.exemplars[member].permute(1, 2, 0)
