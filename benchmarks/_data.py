@@ -30,6 +30,14 @@ FILES = {  # name → (address, SHA-256)
         f"{NBRDF}/merl_nbrdf.zip",
         "d1678c0cc5059f315d3d3284f36f3082787474106d72e3cae41fbad76d8f271a",
     ),
+    "rgl-isotropic_nbrdf.zip": (
+        f"{NBRDF}/rgl-isotropic_nbrdf.zip",
+        "401f588f08a66714ebd9d1355298f85e4d2f3782c9a87f370538dc8657cf5389",
+    ),
+    "nielsen_nbrdf.zip": (
+        f"{NBRDF}/nielsen_nbrdf.zip",
+        "fd034c57b2cbe0e976b088ea4bb7ccbdda3782dad90946243124e07316442166",
+    ),
 }
 FOLDERS = {  # name → home of the original pictures; `_folders.csv` has the SHA-256 of each, made smaller
     "textures": "github.com/mfischer-ucl/metappearance, data/texture",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+import torch
 
 from benchmarks import _data
 from benchmarks.contract.errors import UsageError
@@ -21,7 +22,10 @@ REAL = {  # family → parameters, and how many training samples make a few oute
         {"members": "real", "train": 80, "validation": 12, "test": 20, "pixels": 32, "crop": 24, "filters": 8},
         1_000,
     ),
-    "texture": ({"members": "real", "train": 5, "validation": 1, "test": 2}, 300),
+    "texture": (
+        {"members": "real", "train": 40, "validation": 5, "test": 10, "pixels": 48, "crop": 40, "depth": 2},
+        300,
+    ),
 }
 
 
@@ -50,5 +54,34 @@ def test_a_learner_trains_and_adapts_on_real_members(family, mirror, tmp_path):
 @pytest.mark.parametrize("family", REAL)
 def test_too_few_members_for_the_split(family, mirror):
     params, _ = REAL[family]
-    with pytest.raises(UsageError, match="members for train, validation and test, but there are only"):
-        family_class(family)(**{**params, "train": 5000})
+    with pytest.raises(UsageError, match=r"5000.* there are only"):
+        family_class(family)(**{**params, "test": 5000})
+
+
+@pytest.mark.parametrize(("judged", "count"), [("rgl-isotropic", 51), ("nielsen", 8)])
+def test_what_was_learned_on_merl_is_judged_on_another_set(judged, count, mirror):
+    params, _ = REAL["brdf"]
+    plain, family = (family_class("brdf")(**params, **more) for more in ({}, {"judged": judged}))
+    assert len(family.split.test) == count
+    assert torch.equal(family.split.train, plain.split.train)
+    assert not {family.names[member] for member in family.split.test} & set(plain.names)
+    exact = family.metrics(family.networks[family.split.test], family.split.test)
+    assert float(exact["log_l1"].max()) < 0.1  # a network that is negative somewhere counts as black there
+    with pytest.raises(UsageError, match="'judged' goes with"):
+        family_class("brdf")(judged=judged)
+
+
+def test_no_photograph_of_a_texture_is_in_two_parts(mirror):
+    family = family_class("texture")(**REAL["texture"][0])
+    parts = [
+        {family.names[member].rsplit("-", 1)[0] for member in part.tolist()}
+        for part in (family.split.test, family.split.validation, family.split.train)
+    ]
+    assert [len(part) for part in parts[:2]] == [2, 1]
+    assert all(not one & other for one, other in ((parts[0], parts[1]), (parts[0], parts[2]), (parts[1], parts[2])))
+    assert len(family.split.train) == 40  # eight photographs by five
+    more = family_class("texture")(**{**REAL["texture"][0], "train": 48})
+    assert [more.names[member] for member in more.split.test] == [family.names[member] for member in family.split.test]
+    assert len(more.split.train) == 48
+    quarter, whole = family.exemplars[1], family.exemplars[0]
+    torch.testing.assert_close(torch.nn.functional.avg_pool2d(quarter, 2), whole[:, :24, :24])

@@ -90,6 +90,9 @@ def read_archive(path: Path) -> tuple[list[str], Tensor]:
     return sorted(files), torch.stack(weights).float()
 
 
-def merl() -> tuple[list[str], Tensor]:
-    """Return names and weights (100, 675) of the MERL materials as networks."""
-    return read_archive(fetch("merl_nbrdf.zip"))
+def measured(name: str) -> tuple[list[str], Tensor]:
+    """Return names and weights (n, 675) of a set of measured materials as networks, all fitted by Sztrajman et al.
+
+    `merl`: 100 (Matusik et al. 2003); `rgl-isotropic`: 51 (Dupuy & Jakob 2018); `nielsen`: 8 (Nielsen et al. 2015).
+    """
+    return read_archive(fetch(f"{name}_nbrdf.zip"))

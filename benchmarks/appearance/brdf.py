@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Literal
 
@@ -39,6 +40,7 @@ class Brdf(Family):
         self,
         members: Literal["analytic", "merl", "files"] = "analytic",
         folder: str | None = None,
+        judged: Literal["", "rgl-isotropic", "nielsen"] = "",
         train: Count = 256,
         validation: Count = 16,
         test: Count = 32,
@@ -53,6 +55,7 @@ class Brdf(Family):
             members: `merl` downloads 0.5 MB, and takes e.g. train 68, validation 12, test 20; `files`: the `.binary`
                 files of measured materials in a folder.
             folder: of such files.
+            judged: with `merl`, another set of measured materials that takes the place of the test members, whole.
             samples: pairs of directions per gradient step.
             pixels: width of the sphere's picture.
             model: what is fitted; `pca` is a linear basis learned from the training members.
@@ -62,12 +65,14 @@ class Brdf(Family):
         generator = torch.Generator().manual_seed(derive("appearance.brdf", "materials"))
         if (members == "files") != (folder is not None):
             raise UsageError(f"appearance.brdf: 'folder' goes with `members: files`, got {members!r} and {folder!r}")
+        if judged and members != "merl":
+            raise UsageError(f"appearance.brdf: 'judged' goes with `members: merl`, got {judged!r} and {members!r}")
         self.networks = self.materials = self.tables = None
         if folder is not None:
             self.names, tables = _merl_binary.read_folder(folder, "appearance.brdf")
             self.tables = tables.to(self.device)
         elif members == "merl":
-            self.names, networks = _nbrdf.merl()
+            self.names, networks = _nbrdf.measured("merl")
             self.networks = networks.to(self.device)
         else:
             count = train + validation + test
@@ -75,6 +80,10 @@ class Brdf(Family):
             self.names = [f"{_analytic.MODELS[model].__name__}-{i}" for i, model in enumerate(drawn.model.tolist())]
             self.materials = drawn.to(self.device)
         self.split = split_members(len(self.names), train, validation, test, "appearance.brdf")
+        if judged:
+            names, networks = _nbrdf.measured(judged)
+            self.split = replace(self.split, test=len(self.names) + torch.arange(len(names)))
+            self.names, self.networks = [*self.names, *names], torch.cat([self.networks, networks.to(self.device)])
         self.model = _brdf_models.build(model, partial(self._everywhere, self.split.train), components)
         self.n_weights = self.model.n_weights
         self.head = last_weights(self.n_weights, self.model.n_head, self.device) if self.model.n_head else None

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 from annotated_types import Ge, Le
 from torch import Tensor
 
-from benchmarks._data import fetch_folder
-from benchmarks.appearance import _made_textures
 from benchmarks.appearance._colours import coloured, colours_of
 from benchmarks.appearance._gram import RandomFeatures, distance, features
-from benchmarks.appearance._images import read_folder
 from benchmarks.appearance._texture_distances import SMALLEST, asked, lbp, swd
+from benchmarks.appearance._texture_members import Members, exemplars
 from benchmarks.appearance._unet import NOISE, UNet
 from benchmarks.contract.errors import UsageError
-from benchmarks.contract.family import Family, last_weights, split_members
+from benchmarks.contract.family import Family, last_weights
 from benchmarks.contract.parameters import at_least
 from benchmarks.contract.seeds import derive
 from methods._ranges import Count
@@ -36,15 +34,15 @@ class Texture(Family):
         "Fischer & Ritschel 2022 (Metappearance), texture: U-Net with AdaIN from noise, L1 between Gram matrices, 15 "
         "steps. Ours: a smaller network on smaller pictures; features of fixed random filters at several scales "
         "(Ustyuzhaninov et al. 2017) unless VGG19's weights are given; textures made in code and the three photographs "
-        "of textures in scikit-image; with `members: real` eight photographs; the target is the Gram matrix of the "
-        "whole exemplar; the colours' mean and covariance are told"
+        "of textures in scikit-image; with `members: real` crops of these and of eight more; the target is the Gram "
+        "matrix of the whole exemplar; the colours' mean and covariance are told"
     )
     title = "Texture"
     metric = "gram"
 
     def setup(
         self,
-        members: Literal["made", "real", "folder"] = "made",
+        members: Members = "made",
         folder: str | None = None,
         train: Count = 64,
         validation: Count = 8,
@@ -60,8 +58,9 @@ class Texture(Family):
         """Split the exemplars into so many for each purpose.
 
         Args:
-            members: `made` in code, and scikit-image's photographs; `real`: eight photographs of the mirror, e.g. train
-                5, validation 1, test 2; `folder`: every picture of a folder.
+            members: `made` in code, and scikit-image's photographs; `real`: crops of these and of the mirror's eight
+                photographs, five of each, each photograph in one part only, and made ones where training asks for more;
+                `folder`: every picture of a folder.
             folder: of pictures of stationary textures.
             samples: pictures per gradient step.
             pixels: width and height of exemplars, and of the pictures that metrics judge.
@@ -71,8 +70,6 @@ class Texture(Family):
             filters: random ones, per scale.
             vgg: file of VGG19's weights (as torchvision provides them); without it, random filters.
         """
-        if (members == "folder") != (folder is not None):
-            raise UsageError(f"{OWNER}: parameter 'folder' goes with `members: folder`, got {members!r} and {folder!r}")
         self.net = UNet(channels, depth, 3)
         self.features = features(self.device, vgg, filters, OWNER)
         at_least(max(self.features.smallest, 2 * self.net.multiple), OWNER, crop=crop)
@@ -83,25 +80,13 @@ class Texture(Family):
                 raise UsageError(f"{OWNER}: parameter {name!r} is {value}, must be {multiple}")
         self.n_weights, self.samples, self.steps, self.crop = self.net.n_weights, samples, 15, crop
         self.head = last_weights(self.n_weights, self.net.n_head, self.device)
-        self.names, exemplars = self._members(members, folder, train + validation + test, pixels)
-        self.exemplars = exemplars.to(self.device)
+        self.names, pictures, self.split = exemplars(members, folder, train, validation, test, pixels, OWNER)
+        self.exemplars = pictures.to(self.device)
         self.colours = colours_of(self.exemplars.flatten(2))
-        self.split = split_members(len(self.names), train, validation, test, OWNER)
         self.target = torch.cat([self.features.gram(part) for part in self.exemplars.split(16)])  # (members, entries)
         self.other_features = RandomFeatures(self.device, bank="metrics")
         generator = torch.Generator().manual_seed(derive(OWNER, "noise"))
         self.noise = torch.randn(1, 1, NOISE, pixels, pixels, generator=generator).to(self.device)
-
-    @staticmethod
-    def _members(members: str, folder: str | None, count: int, pixels: int) -> tuple[list[str], Tensor]:
-        """Return names and exemplars (n, 3, pixels, pixels)."""
-        if folder is not None:
-            return read_folder(folder, pixels, pixels, OWNER)
-        if members == "real":
-            return read_folder(fetch_folder("textures"), pixels, pixels, OWNER)
-        photographs = _made_textures.photographs(pixels, pixels)
-        names, made = _made_textures.make(max(count - len(photographs), 0), pixels, pixels)
-        return [*_made_textures.PHOTOGRAPHS, *names], torch.cat([photographs, made])
 
     def initial(self, count: int, generator: torch.Generator) -> Tensor:
         return self.net.initial(count, generator).to(self.device)
