@@ -233,6 +233,7 @@ def test_names_are_found_without_importing_what_they_name():
 
 OF_SCENES = {"scenes", "landscape", "rendering", "reproduction"}  # figures that need rendered scenes
 OF_LEARNERS = {"inner_loop", "quality_time", "adaptation", "paradigms", "sampling"}
+OF_LENGTHS = {"training"}  # of one family, trained for different lengths
 OF_DIFFUSION = {"diffusion", "diffusion_order", "posterior", "rays"}
 OF_PICTURES = {"influence"}  # what a method that reads pictures learns
 OF_WORLDS = {"worlds"}  # what becomes of pictures that programs and simulators make
@@ -268,9 +269,11 @@ class TestShipped:
         elif suite.name == "pictures":
             assert set(suite.figures) == {"gallery", "ecdf", "time", "ablation", "overview"} | OF_PICTURES
         elif suite.tasks:
-            elsewhere = OF_SCENES | OF_LEARNERS | OF_DIFFUSION | OF_PICTURES | OF_WORLDS
+            elsewhere = OF_SCENES | OF_LEARNERS | OF_LENGTHS | OF_DIFFUSION | OF_PICTURES | OF_WORLDS
             assert set(suite.figures) == set(figure_names()) - elsewhere
-        if suite.meta_cells:
+        if suite.name == "appearance_training":
+            assert set(suite.figures) == OF_LENGTHS
+        elif suite.meta_cells:
             assert set(suite.figures) >= OF_LEARNERS
             assert {cell.family for cell in suite.meta_cells} == set(suite.config["families"])
             assert {cell.learner for cell in suite.meta_cells} == set(suite.config["learners"])

@@ -39,7 +39,7 @@ LEARNED = ["inner_loop", "quality_time", "adaptation", "paradigms"]  # of learne
 SAMPLED = ["diffusion", "diffusion_order"]  # of diffusion samplers: test_diffusion.py
 SAMPLED += ["worlds"]  # test_figure_worlds.py
 SAMPLED += ["posterior", "rays"]  # test_posterior.py, test_rays.py
-LEARNED += ["sampling"]  # test_meta_sampling.py
+LEARNED += ["sampling", "training"]  # test_meta_sampling.py
 GENERAL = [
     "plateau",
     "surrogate",

@@ -1,5 +1,7 @@
 """The figures of learned descent, drawn from tables made by hand."""
 
+from itertools import product
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -12,7 +14,7 @@ from workflow.figures import figure
 from workflow.figures.__main__ import make
 from workflow.figures.style import look, use_style
 from workflow.figures.tables import Tables
-from workflow.tables.learners import make_quality_at
+from workflow.tables.learners import make_quality_at, make_ratios, make_speedups
 from workflow.tables.schema import check
 
 mpl.use("agg")
@@ -164,6 +166,51 @@ def test_a_missing_table_column_or_row_is_named(tmp_path, name):
     path.unlink()
     with pytest.raises(UsageError, match=f"{table} is missing"):
         draw(tmp_path, name)
+
+
+LENGTHS = {"brdf_1m": 1_000_000, "brdf_10m": 10_000_000, "brdf_100m": 100_000_000}
+
+
+@pytest.fixture(scope="module")
+def lengths(tmp_path_factory):
+    """Folder of tables: one family, trained for three lengths; the longest by ours is never reached by overfit."""
+    home = tmp_path_factory.mktemp("lengths")
+    models, rows = [], []
+    for label, samples in LENGTHS.items():
+        for learner in ("overfit", "maml", "learned_schedule"):
+            algorithm, role, seconds, *_ = LEARNERS[learner]
+            keys = {"suite": "hand", "family": label, "learner": learner}
+            for seed in range(2):
+                model = make_model(keys, seed, algorithm, role, "log_l1", 10, 512, seconds)
+                models.append(model | {"train_samples": samples if role == "meta" else 0})
+                for member, step in product(MEMBERS, (0, 5, 10, 100, 1000)):
+                    value = 1 / (1 + step)
+                    if role == "meta" and step == 10:
+                        value = 10 / samples**0.5 if learner == "maml" else 1e3 / samples
+                    point = {"seed": seed, "member": member, "step": step, "samples": step * 512}
+                    point |= {"seconds": step * seconds, "metric": "log_l1", "value": value}
+                    rows.append({**keys, **point})
+    models, adaptation = check(pd.DataFrame(models), "models"), check(pd.DataFrame(rows), "adaptation")
+    models.to_parquet(home / "models.parquet", index=False)
+    adaptation.to_parquet(home / "adaptation.parquet", index=False)
+    make_speedups("hand", make_ratios(models, adaptation)).to_csv(home / "speedups.csv", index=False)
+    write_labels(home)
+    return home
+
+
+def test_training_shows_what_its_length_is_worth(lengths):
+    shown = draw(lengths, "training")
+    assert_every_panel_shows_something(shown)
+    assert_nothing_is_cut_off(shown)
+    quality, ratio = ({line.get_gid(): line for line in axes.lines} for axes in shown.axes[:2])
+    assert quality["maml median"].get_xdata().tolist() == list(LENGTHS.values())
+    np.testing.assert_allclose(quality["maml median"].get_ydata(), [0.01, 0.00316, 0.001], rtol=0.01)
+    assert ratio["maml median"].get_ydata().tolist() == [10, 100, 100]
+    assert "never maml median" not in ratio
+    assert ratio["never learned_schedule median"].get_xdata().tolist() == [10_000_000, 100_000_000]
+    assert "did not get there within 1,000 steps" in words(shown)
+    with pytest.raises(UsageError, match=r"learner.*'overift'.*'overfit'"):
+        draw(lengths, "training", rival="overift")
 
 
 @pytest.mark.parametrize("name", ["inner_loop", "paradigms"])
