@@ -43,10 +43,11 @@ class Rooms:
 
 
 def draw_rooms(count: int, generator: torch.Generator) -> Rooms:
-    """Return random rooms: two boxes and two spheres low down, above them one or two lights that face anywhere.
+    """Return random rooms: two boxes and two spheres low down, above them one or two lights.
 
-    Half of the lights face down or nearly so, the others any way: then most light is indirect. Every row of random
-    numbers is one room, so that more rooms do not change the first ones.
+    In three rooms of four the lights throw all they have at the ceiling, from close by, so that what the floor gets
+    comes from a spot there; in the others they face down or nearly so. Every row of random numbers is one room, so that
+    more rooms do not change the first ones.
     """
     numbers = torch.rand(count, 80, generator=generator)
     at = 0
@@ -67,8 +68,9 @@ def draw_rooms(count: int, generator: torch.Generator) -> Rooms:
     sphere = place(2, (-0.65, 0.65), (-0.75, -0.1), (-0.6, 0.4), (0.15, 0.3))
     color = draw(4, 3, low=0.1, high=0.9)
 
-    # A normal's cosine with the vertical: in [−1, −.9] or in [−1, 1].
-    down = -1 + torch.where(draw(2) < 0.5, 0.1, 2.0) * draw(2)
+    # A normal's cosine with the vertical: in [−1, −.9] or in [.9, 1].
+    up = (draw(1) < 0.75).expand(-1, 2)
+    down = torch.where(up, 1.0, -1.0) - torch.where(up, 0.1, -0.1) * draw(2)
     angle, twist = draw(2, high=2 * math.pi), draw(2, high=2 * math.pi)
     level = (1 - down**2).clamp_min(0).sqrt()
     normal = torch.stack([level * angle.cos(), down, level * angle.sin()], -1)
@@ -78,7 +80,9 @@ def draw_rooms(count: int, generator: torch.Generator) -> Rooms:
     u, v = size[..., :1] * u, size[..., 1:] * torch.linalg.cross(normal, u)
     reach = u.abs() + v.abs() + MARGIN
     low, high = u.new_tensor((LOW[0], LOWEST, LOW[2])), u.new_tensor((HIGH[0], HIGH[1], 1.2))
-    middle = low + reach + place(2, (0, 1), (0, 1), (0, 1)) * (high - low - 2 * reach)
+    share = place(2, (0, 1), (0, 1), (0, 1))
+    share[..., 1] = torch.where(up, 0.2 + 0.4 * share[..., 1], share[..., 1])
+    middle = low + reach + share * (high - low - 2 * reach)
     # Both lights of a pair emit alike but for colour and a factor of up to four.
     power = draw(2, 1, low=0.5, high=2.0) * draw(2, 3, low=0.6, high=1.0) * 20
     lights = 1 + (draw(1)[:, 0] < 0.5).long()

@@ -18,12 +18,13 @@ from methods._ranges import Count
 from methods.meta.base import Batch
 
 OWNER = "appearance.transport"
-# Coordinates that each layer transforms, seeing the others: every two of the six are on different sides in two of the
-# layers, so that each can come to depend on each.
-LAYERS = ((2, 3, 4), (0, 1, 5), (1, 3, 5), (0, 2, 4), (0, 4, 5), (1, 2, 3))
+# Coordinates that each layer transforms, seeing the others. The place on the film, 0 and 1, is only seen; of the other
+# four every two are on different sides in two of the layers, so that each can come to depend on each.
+LAYERS = ((2, 4), (3, 5), (2, 5), (3, 4), (2, 3), (4, 5))
 DEFENSIVE = 0.1  # share of the samples that stay uniform (Hesterberg 1995): no weight can exceed f / 0.1
 CHECKED = 8192  # held-out samples at which metrics compare
-CONVERGED = 8  # n: the reference picture takes n² samples per pixel
+TWINS = 8  # paths per place on the film, for the mean square of what pixels show
+CONVERGED = 12  # n: the reference picture takes n² samples per pixel
 EXPOSED = 0.2  # mean luminance of a converged picture
 AT_ONCE = 1 << 18  # samples that are traced or transformed at a time, for the memory's sake
 
@@ -35,9 +36,10 @@ class Transport(Family):
     source = (
         "idea: Fischer & Ritschel 2022 (Metappearance), light transport: a normalizing flow learns to importance-"
         "sample a path tracer in primary sample space (cf. Müller et al. 2019, Neural Importance Sampling), negative "
-        "log-likelihood, judged by the noise of the rendering. Ours: rooms, path tracer (direct light and one diffuse "
-        "bounce, 6 dimensions, no lights in view), flow (6 coupling layers with rational-quadratic splines), 10 steps "
-        "of 512 uniform samples. Weights w = f / mean f are normalised by the mean over the samples that were drawn "
+        "log-likelihood, judged by the noise of the rendering. Ours: rooms, most of them lit by what lamps throw at "
+        "the ceiling; path tracer (direct light and one diffuse bounce, 6 dimensions, no lights in view); flow of "
+        "bounce and light given the place on the film (6 coupling layers with rational-quadratic splines); 10 steps of "
+        "512 uniform samples. Weights w = f / mean f are normalised by the mean over the samples that were drawn "
         "together, which biases their cross-entropy −mean(w log q) by O(1/n); all metrics are free of that"
     )
     title = "Light transport"
@@ -61,7 +63,7 @@ class Transport(Family):
             pixels: width of the picture.
             spp: samples per pixel of the picture that `psnr` judges.
             bins: of the splines.
-            hidden: units of both hidden layers of each network; 20 with 6 bins make 10 902 weights.
+            hidden: units of both hidden layers of each network; 20 with 6 bins make 8 868 weights.
         """
         self.samples, self.steps, self.pixels, self.spp = samples, 10, pixels, spp
         self.flow = Flow(DIM, LAYERS, bins, hidden)
@@ -72,7 +74,7 @@ class Transport(Family):
         self.names = [f"room-{i}" for i in range(count)]
         self.split = split_members(count, train, validation, test, OWNER)
         self.checked = torch.rand(CHECKED, DIM, generator=self._seeded("metrics")).to(self.device)
-        self._light: dict[int, Tensor] = {}  # member → luminance (CHECKED,) of the held-out samples
+        self._light: dict[int, tuple[Tensor, Tensor]] = {}  # member → what `_held_out` returns
         self._converged: dict[int, Tensor] = {}  # member → radiance (pixels, pixels, 3)
 
     @staticmethod
@@ -96,60 +98,77 @@ class Transport(Family):
     def metrics(self, weights: Tensor, members: Tensor) -> dict[str, Tensor]:
         """Return variance, nll (nats) at held-out samples; psnr (dB) of the picture.
 
-        variance is Var_p[f / p] / Var[f]: the variance of one sample drawn from p = .1 + .9 q against that of a uniform
-        one, i.e. which share of the samples makes equal noise. Both are estimated from the same uniform samples, as
-        E_p[(f / p)²] = E[f² / p]; they are the same for all weights.
+        variance is E Var_p[f / p] / E Var[f], where the mean is over places on the film and the variance is that of one
+        sample there, drawn from p = .1 + .9 q or uniformly: which share of the samples makes equal noise. Both are
+        estimated from the same uniform samples, as E_p[(f / p)²] = E[f² / p]; they are the same for all weights.
         """
         points = self.checked[None]
         log_density = torch.cat([self.flow.to_base(row[None], points)[1] for row in weights])
-        light = torch.stack([self._held_out(member) for member in members.tolist()])
-        mean = light.mean(1)
-        uniform = light.square().mean(1) - mean**2
-        guided = (light.square() / mixture(log_density)).mean(1) - mean**2
+        held_out = [self._held_out(member) for member in members.tolist()]
+        light, shown_square = (torch.stack(parts) for parts in zip(*held_out, strict=True))
+        uniform = light.square().mean(1) - shown_square
+        guided = (light.square() / mixture(log_density)).mean(1) - shown_square
         shown = torch.stack([self.picture(*pair) for pair in zip(weights, members.tolist(), strict=True)])
         wanted = torch.stack([self.reference_picture(member) for member in members.tolist()])
         error = (shown - wanted).square().mean((1, 2, 3))
         return {
             "variance": (guided / uniform).clamp_min(1e-6),
-            "nll": -(light / mean[:, None] * log_density).mean(1),
+            "nll": -(light / light.mean(1, keepdim=True) * log_density).mean(1),
             "psnr": -10 * error.clamp_min(1e-12).log10(),
         }
 
-    def _held_out(self, member: int) -> Tensor:
+    def _held_out(self, member: int) -> tuple[Tensor, Tensor]:
+        """Return luminances (CHECKED,) at the held-out samples, and the mean square of what pixels show.
+
+        The latter is the mean product of two different paths from one place, unbiased: (Σf)² − Σf² over their pairs.
+        """
         if member not in self._light:
-            self._light[member] = luminance(radiance(self.rooms[torch.tensor([member])], self.checked[None]))[0]
+            others = torch.rand(TWINS, len(self.checked), DIM, generator=self._seeded("twins")).to(self.device)
+            others[..., :2] = self.checked[:, :2]
+            light = luminance(radiance(self.rooms[torch.tensor([member])], others.view(1, -1, DIM))).view(TWINS, -1)
+            pairs = (light.sum(0).square() - light.square().sum(0)) / (TWINS * (TWINS - 1))
+            there = luminance(radiance(self.rooms[torch.tensor([member])], self.checked[None]))[0]
+            self._light[member] = there, pairs.mean()
         return self._light[member]
 
     @torch.no_grad()
     def rendered(self, weights: Tensor, member: int) -> Tensor:
-        """Return the radiance (pixels, pixels, 3) that `spp` samples per pixel show, drawn from .1 + .9 q.
+        """Return the radiance (pixels, pixels, 3) of `spp` samples in each pixel, drawn from .1 + .9 q.
 
         One tenth of the samples is uniform, the others come from the flow (multiple importance sampling with the
         balance heuristic, Veach & Guibas 1995): the mean is that of the converged picture, whatever the weights.
         """
-        count = self.spp * self.pixels**2
-        base = torch.rand(count, DIM, generator=self._seeded("picture")).to(self.device)
-        uniform = base[: round(DEFENSIVE * count)][None]
-        guided, log_density = self.flow.from_base(weights[None], base[uniform.shape[1] :][None])
-        log_density = torch.cat([self.flow.to_base(weights[None], uniform)[1], log_density], 1)
-        points = torch.cat([uniform, guided], 1)
-        light = radiance(self.rooms[torch.tensor([member])], points) / mixture(log_density)[..., None]
-        column, row = (points[0, :, :2] * self.pixels).long().clamp_max(self.pixels - 1).unbind(1)
-        picture = light.new_zeros(self.pixels**2, 3).index_add_(0, row * self.pixels + column, light[0])
-        return (picture / self.spp).view(self.pixels, self.pixels, 3)
+        generator = self._seeded("picture")
+        base = torch.rand(self.pixels**2, self.spp, DIM, generator=generator)
+        base[..., :2] = (self._cells()[:, None] + base[..., :2]) / self.pixels
+        kept = torch.rand(1, self.pixels**2 * self.spp, 1, generator=generator).to(self.device) < DEFENSIVE
+        base = base.view(1, -1, DIM).to(self.device)
+        points = torch.where(kept, base, self.flow.from_base(weights[None], base)[0])
+        density = mixture(self.flow.to_base(weights[None], points)[1])
+        light = radiance(self.rooms[torch.tensor([member])], points) / density[..., None]
+        return light.view(self.pixels, self.pixels, self.spp, 3).mean(2)
 
     def converged(self, member: int) -> Tensor:
-        """Return the radiance (pixels, pixels, 3) of many samples, stratified over each pixel."""
+        """Return the radiance (pixels, pixels, 3) of many samples in each pixel, stratified there, by bounce and light.
+
+        Each pair of coordinates falls into CONVERGED² cells once, in an order of its own for every pixel.
+        """
         if member not in self._converged:
-            side = self.pixels * CONVERGED
-            points = torch.rand(side**2, DIM, generator=self._seeded("reference")).to(self.device)
-            cell = torch.cartesian_prod(*2 * [torch.arange(side, device=self.device)])
-            points[:, 0], points[:, 1] = (cell[:, 1] + points[:, 0]) / side, (cell[:, 0] + points[:, 1]) / side
-            room = self.rooms[torch.tensor([member])]
+            generator, count = self._seeded("reference"), CONVERGED**2
+            points = torch.rand(self.pixels**2, count, DIM, generator=generator)
+            for first in range(0, DIM, 2):
+                order = torch.rand(self.pixels**2, count, generator=generator).argsort(1)
+                stratum = torch.stack([order % CONVERGED, order // CONVERGED], 2)
+                points[..., first : first + 2] = (stratum + points[..., first : first + 2]) / CONVERGED
+            points[..., :2] = (self._cells()[:, None] + points[..., :2]) / self.pixels
+            room, points = self.rooms[torch.tensor([member])], points.view(-1, DIM).to(self.device)
             light = torch.cat([radiance(room, part[None])[0] for part in points.split(AT_ONCE)])
-            blocks = light.view(self.pixels, CONVERGED, self.pixels, CONVERGED, 3)
-            self._converged[member] = blocks.mean((1, 3))
+            self._converged[member] = light.view(self.pixels, self.pixels, count, 3).mean(2)
         return self._converged[member]
+
+    def _cells(self) -> Tensor:
+        """Return column and row of every pixel (pixels², 2), row by row."""
+        return torch.cartesian_prod(torch.arange(self.pixels), torch.arange(self.pixels)).flip(1)
 
     def _shown(self, light: Tensor, member: int) -> Tensor:
         """Return a picture in sRGB, exposed so that the converged one has a mean luminance of EXPOSED."""
