@@ -14,13 +14,14 @@ from methods.meta.base import Tasks
 
 
 class Anil(MetaDescent):
-    """MAML + Meta-SGD where adaptation moves only the `head`, or, as BOIL, only the `body`; the start is learned whole.
+    """FOMAML + Meta-SGD where adaptation moves the `head` alone, or, as BOIL, the `body`; the start is learned whole.
 
     Source: Raghu et al. 2020 (ANIL: what the inner loop changes of the body is little); Oh et al. 2021 (BOIL: the
-    opposite, keep the last layer). Ours: learned step sizes for the weights that move, as for MAML here.
+    opposite, keep the last layer). Ours: first order, and learned step sizes for the weights that move.
     """
 
     look = Look("ANIL: last layer only", "#7b3294", "X")
+    first_order = True
     looks = {("moves", "body"): Look("BOIL: all but the last layer", "#c2a5cf", "H")}
 
     def setup(
