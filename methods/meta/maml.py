@@ -12,7 +12,9 @@ class Maml(MetaDescent):
 
     Source: Finn et al. 2017 (alg. 1); with learned step sizes Li et al. 2017 (Meta-SGD); for appearance Fischer &
     Ritschel 2022, who use 10 steps of 512 samples and an outer rate of 1e-4. Ours: step sizes as logarithms starting at
-    .1 instead of 1e-3, outer rate 5e-3 decaying linearly to zero, 4 tasks a step, meta-gradient clipped to norm 1.
+    .1 instead of 1e-3, outer rate 5e-3 decaying linearly to zero, 4 tasks a step instead of 1, thousands of outer steps
+    instead of up to a million, no weight decay, meta-gradient clipped to norm 1; judged is the last state of training,
+    not the best on test members.
     """
 
     look = Look("MAML + Meta-SGD", "#ff8000", "o", emphasis=1)
