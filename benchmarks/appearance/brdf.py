@@ -31,7 +31,7 @@ class Brdf(Family):
         "uniform in Rusinkiewicz angles, mean absolute difference of log(1 + cos θ f), 10 steps of 512 samples. Ours: "
         "analytic materials by default; with `members: merl` the 100 measured materials of Matusik et al. 2003 as the "
         "NBRDF networks that Sztrajman et al. fitted to them, so that the model can represent them exactly; directions "
-        "below the horizon are rejected; where a measured material's network is negative it counts as 0, and the model's "
+        "below the horizon are rejected; where a measured material's network is negative it counts as 0; the model's "
         "exponent is clipped at 30; the sphere with three distant lights"
     )
     title = "BRDF"
