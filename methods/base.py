@@ -102,6 +102,11 @@ class Method(ABC):
         self.setup(**params)
 
     @classmethod
+    def reads(cls, **params: Any) -> Needs:
+        """Return what it is told of a candidate besides the loss: nothing (`value`), its gradient, or its picture."""
+        return cls.needs
+
+    @classmethod
     def unsupported(cls, space: Space, **params: Any) -> str | None:
         """Return None, or the reason why this method cannot run here (shown in the tables)."""
         return None

@@ -12,7 +12,7 @@ from methods._annealing import annealed
 from methods._look import Look
 from methods._ranges import Count, Positive, Share
 from methods._work import Work
-from methods.base import Descent, Evaluation, Schedule, Space
+from methods.base import Descent, Evaluation, Needs, Schedule, Space
 
 
 class Prdpt(Descent):
@@ -57,6 +57,11 @@ class Prdpt(Descent):
     per_coordinate = Work(launches=15, numbers=4, kept=4)
 
     @classmethod
+    def reads(cls, **params: Any) -> Needs:
+        """Return `picture` for the objectives that are made of smoothed pictures."""
+        return "value" if params.get("objective", "loss") == "loss" else "picture"
+
+    @classmethod
     def unsupported(cls, space: Space, **params: Any) -> str | None:
         """Refuse picture objectives from fewer than two pairs."""
         objective = params.get("objective", "loss")
@@ -83,8 +88,7 @@ class Prdpt(Descent):
         self.objective = objective
         self.antithetic = antithetic
         self.pairs = max(1, min(pairs, self.space.max_batch // 2))
-        if objective != "loss":
-            self.needs = "picture"
+        self.needs = self.reads(objective=objective)
         sampled = importance_sampling and objective == "loss"
         self.density = estimator if sampled else "kernel"
         self.offsets = torch.empty(0)

@@ -65,7 +65,9 @@ def dimension(task: pd.Series) -> str:
 
 def ranked(tables: Tables, scores: pd.DataFrame) -> list[Any]:
     """Return the methods by relative rank, those that were asked for fewer tasks after the others."""
-    labels = tables.labels("method").set_index("label")["kind"]
+    known = tables.labels("method").set_index("label")
+    reads = known["reads"] if "reads" in known else pd.Series("", known.index)
+    labels = known["kind"].mask(reads.eq("picture"), known["kind"] + ", reads pictures")
     asked = scores.groupby("method")["task"].nunique()
     rank = scores.groupby("method")["relative"].mean()
     order = sorted(

@@ -24,6 +24,8 @@ from workflow.figures.style import distinct, shade, spell
 from workflow.suite import Suite, load_suite
 from workflow.tables.schema import check, schema
 
+FACTS = ("what", "label", "algorithm", "kind", "reads", "deterministic", "ablation_of")  # of an entry, in the table
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -38,6 +40,7 @@ class Entry:
     kind: str | None = None
     deterministic: bool | None = None
     ablation_of: str | None = None
+    reads: str | None = None
 
 
 def make_labels(suite: Suite) -> pd.DataFrame:
@@ -101,6 +104,7 @@ def entries(suite: Suite) -> Iterator[Entry]:
                 getattr(kind, "role", None) or getattr(kind, "kind", None),
                 getattr(kind, "deterministic", None),
                 given.get("tuned_as"),
+                kind.reads(**given.get("params", {})).replace("value", "loss") if what == "method" else None,
             )
     for label, given in suite.config.get("families", {}).items():
         family = given.get("family", label)
@@ -120,7 +124,7 @@ def entries(suite: Suite) -> Iterator[Entry]:
 
 
 def _row(item: Entry, look: Look) -> dict[str, Any]:
-    facts = {key: getattr(item, key) for key in ("what", "label", "algorithm", "kind", "deterministic", "ablation_of")}
+    facts = {key: getattr(item, key) for key in FACTS}
     return {**facts, **asdict(look)}
 
 
