@@ -83,7 +83,7 @@ class SplineVae(Problem):
     @property
     def work(self) -> Work:
         """Every pixel is held against every piece of every curve; every weight meets every digit of the batch."""
-        numbers = self.batch * (20 * SAMPLES * SIZE**2 + self.dim / 4)
+        numbers = self.batch * (8 * SAMPLES * SIZE**2 + self.dim / 4)
         return Work(launches=40, numbers=numbers)
 
     def start(self, seed: int) -> Tensor:
