@@ -114,6 +114,10 @@ def test_a_trained_learner_adapts_to_samples_of_ones_own(trained):
     samples = model.family.sample(model.family.split.test[:1], 40, torch.Generator().manual_seed(3))
     losses = [float(model.family.loss(model.adapt(samples, steps)[None], samples)) for steps in (0, 10)]
     assert losses[1] < losses[0]
+    enough = model.adapt(samples, 10, until=(losses[0] + losses[1]) / 2)
+    assert losses[1] < float(model.family.loss(enough[None], samples)) <= (losses[0] + losses[1]) / 2
+    assert torch.equal(model.adapt(samples, 10, until=2 * losses[0]), model.adapt(samples, 0))
+    assert torch.equal(model.adapt(samples, 10, until=0.0), model.adapt(samples, 10))
     with pytest.raises(UsageError, match="same n"):
         model.adapt({name: value[0] for name, value in samples.items()})
 

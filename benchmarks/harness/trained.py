@@ -29,7 +29,7 @@ class Trained:
     learner: Learner
     state: State
 
-    def adapt(self, samples: Batch, steps: int | None = None, seed: int = 0) -> Tensor:
+    def adapt(self, samples: Batch, steps: int | None = None, seed: int = 0, until: float | None = None) -> Tensor:
         """Return the model's weights (n_weights,), adapted to samples of one's own.
 
         Args:
@@ -37,11 +37,16 @@ class Trained:
                 random part of as many samples as the family grants, all of them where there are fewer.
             steps: of gradient descent; by default as many as in training.
             seed: of the choice of samples.
+            until: loss over all samples at which adaptation ends early; without it, all steps are taken.
         """
         steps = self.family.steps if steps is None else steps
         own = _Own(self.family, samples)
-        *_, last = self.learner.adapt(self.state, own, torch.zeros(1, dtype=torch.long), steps, seed)
-        return last.weights[0]
+        weights = torch.empty(0)
+        for reached in self.learner.adapt(self.state, own, torch.zeros(1, dtype=torch.long), steps, seed):
+            weights = reached.weights
+            if until is not None and float(self.family.loss(weights, own.own)) <= until:
+                break
+        return weights[0]
 
 
 class _Own:
@@ -53,7 +58,7 @@ class _Own:
             raise UsageError(f"samples to adapt to: every tensor must be (1, n, …) with the same n, got {sizes}")
         self.family, self.own = family, {name: value.to(family.device) for name, value in samples.items()}
         self.device, self.n_weights = family.device, family.n_weights
-        self.samples, self.steps = family.samples, family.steps
+        self.samples, self.steps, self.head = family.samples, family.steps, family.head
         self.training_members = torch.zeros(1, dtype=torch.long)
         self.count = next(iter(sizes.values()))[1]
 
