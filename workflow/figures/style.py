@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "d", "*", "8")
 DPI = 200  # of the PNGs
 CANDIDATES = 64  # colours among which one is found that nobody else has
-SPELLED = {"sigma": "σ", "mlp": "MLP", "pso": "PSO", "cma": "CMA", "es": "ES", "spsa": "SPSA"}  # words inside a label
+SPELLED = {
+    "vae": "VAE",
+    "sigma": "σ",
+    "mlp": "MLP",
+    "pso": "PSO",
+    "cma": "CMA",
+    "es": "ES",
+    "spsa": "SPSA",
+}  # words inside a label
 ON_TOP = 2  # emphasis of what is drawn on top of all
 
 
