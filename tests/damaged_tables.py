@@ -12,7 +12,7 @@ from tables_by_hand import make_curve, make_run, make_tasks
 
 from benchmarks.harness.kept import write_pictures
 from workflow.tables.influence import make_influence
-from workflow.tables.learners import make_quality_at
+from workflow.tables.learners import make_quality_at, make_ratios, make_speedups
 from workflow.tables.pictures import read_pictures
 from workflow.tables.reproduction import make_reproduction
 from workflow.tables.robustness import make_robustness
@@ -71,9 +71,16 @@ def make_whole(folder):
     for name in ("diffusion.csv", "diffusion_order.csv", "posterior.csv", *RAYS):
         shutil.copy(COMMITTED / "future" / "tables" / name, folder / name)
     write_labels(folder)
+    write_speedups(folder)
     sampling = pd.read_parquet(COMMITTED / "appearance" / "tables" / "sampling.parquet")
     members = sorted(sampling.member.unique())[:3]
     sampling[sampling.member.isin(members) & (sampling.n < 64)].to_parquet(folder / "sampling.parquet", index=False)
+
+
+def write_speedups(folder):
+    """Write what rivals need to be as good as those who learn to descend."""
+    models, adaptation = read(folder / "models.parquet"), read(folder / "adaptation.parquet")
+    make_speedups("hand", make_ratios(models, adaptation)).to_csv(folder / "speedups.csv", index=False)
 
 
 def write_runs(folder, tasks, runs, curves):
@@ -153,6 +160,7 @@ def lose_learners(folder, status, chosen):
     models.to_parquet(folder / "models.parquet", index=False)
     left.to_parquet(folder / "adaptation.parquet", index=False)
     make_quality_at(left).to_csv(folder / "quality_at.csv", index=False)
+    write_speedups(folder)
     pairs = set(left[["family", "learner"]].itertuples(index=False, name=None))
     families = {family for family, _ in pairs}
     keep_pictures(

@@ -24,8 +24,8 @@ COLUMNS = ["metric", "over", "step", "quality", "rival_steps", "rival_last", "st
 
 @dataclass(frozen=True)
 class Options:
-    """`families` (default: all): one family, trained for different numbers of samples; `learners` (default: all that
-    learn to descend); `rival`."""
+    """`families`: one family, trained for different numbers of samples (default: those with the metric of the first);
+    `learners` (default: all that learn to descend); `rival`."""
 
     families: list[str] | None = None
     learners: list[str] | None = None
@@ -35,6 +35,8 @@ class Options:
 def draw(tables: Tables, options: Options) -> Figure:
     """Return the figure: quality after the inner loop, and steps of the rival for it, over samples of training."""
     facts = appearance.families(tables, options.families)
+    if options.families is None:
+        facts = facts[facts.metric == facts.metric.iloc[0]]
     table = tables.read("speedups.csv", ["family", "learner", "rival", *COLUMNS])
     rival = choose("learner", [options.rival], table.rival.unique())[0]
     table = table[(table.rival == rival) & (table.metric == table.family.map(facts.metric))]
@@ -67,6 +69,9 @@ def draw(tables: Tables, options: Options) -> Figure:
         axes.set_xlabel("samples in training")
         axes.set_ylabel(name)
         panels.log_axis(axes.yaxis)
+    for axes, column in ((left, "quality"), (right, "steps_ratio")):
+        if not table[column].replace(np.inf, beyond if column == "steps_ratio" else np.nan).gt(0).any():
+            panels.emptied(axes, f"no finite value: {appearance.why(tables, facts.index[0], learners)}")
     left.set_title(f"after {facts.inner_steps.iloc[0]} steps")
     right.set_title("for the same quality")
     right.axhline(1, color="#999999", linewidth=0.8, zorder=1)
