@@ -63,15 +63,16 @@ def draw(tables: Tables, options: Options) -> Figure:
                 right.plot(never.trained, np.full(len(never), 1.12 * beyond), marker="^", markersize=5, linestyle="",
                            color=look(label).color, clip_on=False, gid=f"never {label} {over}")  # fmt: skip
     names = (appearance.metric_name(facts.metric.iloc[0]), f"steps of {look(rival).name} ÷ own ↑")
-    for axes, name in zip((left, right), names, strict=True):
-        axes.set_xscale("log")
-        axes.set_yscale("log")
+    shown = (table.quality.replace(np.inf, np.nan), table.steps_ratio)  # a ratio that is infinite has a triangle
+    for axes, name, values in zip((left, right), names, shown, strict=True):
         axes.set_xlabel("samples in training")
         axes.set_ylabel(name)
-        panels.log_axis(axes.yaxis)
-    for axes, column in ((left, "quality"), (right, "steps_ratio")):
-        if not table[column].replace(np.inf, beyond if column == "steps_ratio" else np.nan).gt(0).any():
+        if not values.gt(0).any():
             panels.emptied(axes, f"no finite value: {appearance.why(tables, facts.index[0], learners)}")
+            continue
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        panels.log_axis(axes.yaxis)
     left.set_title(f"after {facts.inner_steps.iloc[0]} steps")
     right.set_title("for the same quality")
     right.axhline(1, color="#999999", linewidth=0.8, zorder=1)
