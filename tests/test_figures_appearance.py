@@ -209,8 +209,8 @@ def test_training_shows_what_its_length_is_worth(lengths):
     assert "never maml median" not in ratio
     assert ratio["never learned_schedule median"].get_xdata().tolist() == [10_000_000, 100_000_000]
     assert "did not get there within 1,000 steps" in words(shown)
-    with pytest.raises(UsageError, match=r"learner.*'overift'.*'overfit'"):
-        draw(lengths, "training", rival="overift")
+    with pytest.raises(UsageError, match=r"family.*'brdf_10k'.*'brdf_1"):
+        draw(lengths, "training", families=["brdf_10k"])
 
 
 @pytest.mark.parametrize("name", ["inner_loop", "paradigms"])

@@ -268,7 +268,7 @@ def test_a_model_without_a_last_layer_is_refused():
         Anil().train(tasks, Budget(1), 0)
 
 
-@pytest.mark.parametrize("family", sorted(set(family_names())))
+@each_family
 def test_the_head_is_what_the_last_layer_is_made_of(family):
     """Without it the model shows the same whatever the other weights are: a last layer of zeros has one output."""
     tasks = small(family)

@@ -16,10 +16,10 @@ from torch.nn.functional import leaky_relu
 
 from benchmarks.contract.errors import UsageError
 from benchmarks.contract.problem import Problem
+from benchmarks.networks._layers import STEP, uniform_start
 from methods._ranges import AnyCount
 
 SIZES = (256, 32, 32, 784)
-STEP = 0.025  # z = 1.0 in weights, the paper's σ
 INPUT_SEED = 0
 PICTURES = 2051  # an IDX file of bytes in three dimensions begins with this number
 COUNT = {"scikit-learn": 1797, "mnist": 10_000}  # digits in each data set
@@ -52,12 +52,7 @@ class DigitMlp(Problem):
         self.bytes_per_candidate = 12 * self.dim
 
     def start(self, seed: int) -> Tensor:
-        generator = torch.Generator().manual_seed(seed)
-        parts = []
-        for out, fan_in in self.shapes:
-            bound = 1 / math.sqrt(fan_in) / STEP
-            parts.append((2 * torch.rand(out * (fan_in + 1), generator=generator) - 1) * bound)
-        return torch.cat(parts)
+        return uniform_start(self.shapes, seed)
 
     def observe(self, z: Tensor, seed: int) -> Tensor:
         activity = self.input.expand(len(z), -1)[:, :, None]  # (n, in, 1)

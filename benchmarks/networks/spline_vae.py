@@ -14,16 +14,17 @@ from torch.nn.functional import interpolate, leaky_relu, pad
 from benchmarks._data import fetch
 from benchmarks.contract.problem import Gradient, Problem
 from benchmarks.contract.seeds import derive
+from benchmarks.networks._layers import STEP, uniform_start
 from benchmarks.networks._stroke import draw, spline_matrix
 from benchmarks.networks.digit_mlp import read_idx
-from methods._ranges import NonNegative, Positive
 from methods._work import Work
 
-STEP = 0.025  # z = 1.0 in weights, as in `digit_mlp`
 SIZE = 16  # pixels along a side
 LATENT = 8
 POINTS, SAMPLES = 10, 25  # of the spline
 RADIUS = 0.07  # of the pen, in widths of the picture
+PAIRS, SIGMA = 1, 0.04  # of the smoothed gradient; σ in widths
+DIVERGENCE = 1e-3  # weight of a nat in the loss
 SPREAD = 0.3  # of the control points around where the start has them, in widths
 HELD_OUT = 0.2  # share of the digits that training does not see
 SHOWN = 6  # digits along a side of the picture
@@ -35,7 +36,7 @@ class SplineVae(Problem):
 
     Encoder and decoder are networks of one hidden layer; the decoder gives ten control points of a cubic B-spline, and
     a pixel is black within .07 widths of it. An evaluation draws one batch of digits, new ones every time, once.
-    The loss is the mean squared error of the pixels plus `divergence` times the Kullback–Leibler divergence of the
+    The loss is the mean squared error of the pixels plus .001 times the Kullback–Leibler divergence of the
     latent code from N(0, 1), in nats; validation takes digits that training never sees.
 
     The gradient `smoothed` needs no derivative of the program. With p antithetic pairs ε ~ N(0, 1) for every digit,
@@ -57,13 +58,10 @@ class SplineVae(Problem):
         self,
         hidden: Annotated[int, Ge(1), Le(4096)] = 64,
         batch: Annotated[int, Ge(1), Le(4096)] = 32,
-        pairs: Annotated[int, Ge(1), Le(256)] = 1,
-        sigma: Positive = 0.04,
-        divergence: NonNegative = 1e-3,
         digits: Literal["scikit-learn", "mnist"] = "scikit-learn",
     ) -> None:
-        """Train networks with `hidden` units on batches of `batch`; `pairs` and `sigma` (widths) are the gradient's."""
-        self.batch, self.pairs, self.sigma, self.divergence = batch, pairs, sigma, divergence
+        """Train networks with `hidden` units on batches of `batch` digits."""
+        self.batch, self.pairs, self.divergence = batch, PAIRS, DIVERGENCE
         every = black_and_white(digits).to(self.device)
         held_out = round(HELD_OUT * len(every))
         self.digits, self.unseen = every[:-held_out], every[-held_out:]
@@ -75,8 +73,8 @@ class SplineVae(Problem):
         self.matrix = spline_matrix(POINTS, SAMPLES).to(self.device)
         angle = torch.linspace(0, 0.9 * 2 * math.pi, POINTS)
         self.oval = torch.stack([0.5 - 0.22 * angle.sin(), 0.5 - 0.3 * angle.cos()], 1).to(self.device)
-        self.grad_cost = 2.0 * pairs
-        self.gradient_passes = 2.0 * pairs + 2
+        self.grad_cost = 2.0 * PAIRS
+        self.gradient_passes = 2.0 * PAIRS + 2
         self.validation_passes = held_out / batch
         self.bytes_per_candidate = 12 * self.dim + 16 * batch * SAMPLES * SIZE**2
 
@@ -87,12 +85,7 @@ class SplineVae(Problem):
         return Work(launches=40, numbers=numbers)
 
     def start(self, seed: int) -> Tensor:
-        generator = torch.Generator().manual_seed(seed)
-        parts = []
-        for out, fan_in in self.shapes:
-            bound = 1 / math.sqrt(fan_in) / STEP
-            parts.append((2 * torch.rand(out * (fan_in + 1), generator=generator) - 1) * bound)
-        return torch.cat(parts)
+        return uniform_start(self.shapes, seed)
 
     def loss(self, z: Tensor, seed: int) -> Tensor:
         shown = self.shown(seed)
@@ -119,9 +112,9 @@ class SplineVae(Problem):
         generator = torch.Generator().manual_seed(derive("control points", seed))
         for _ in range(self.pairs):
             noise = torch.randn(control.shape[1:], generator=generator).to(control)
-            rise = self.errors(control + self.sigma * noise, shown) - self.errors(control - self.sigma * noise, shown)
+            rise = self.errors(control + SIGMA * noise, shown) - self.errors(control - SIGMA * noise, shown)
             slope += rise[..., None, None] * noise
-        return slope / (2 * self.sigma * self.pairs * len(shown)), self.errors(control, shown).mean(1)
+        return slope / (2 * SIGMA * self.pairs * len(shown)), self.errors(control, shown).mean(1)
 
     def oracle_gradient(self, z: Tensor) -> Tensor | None:
         """Return None: nobody has the gradient."""

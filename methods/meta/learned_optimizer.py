@@ -16,6 +16,7 @@ DECAYS = (0.5, 0.9, 0.99)  # of the running means of the gradient
 SQUARE = 0.99  # of the running mean of its square
 TIMES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  # in steps, of the features that tell how late it is
 FEATURES = 1 + len(DECAYS) + 2 + len(TIMES)
+HIDDEN = 16  # units of both hidden layers
 EPSILON = 1e-8
 TEMPER = 0.3  # of the network's outputs: how fast both can leave zero
 
@@ -42,16 +43,14 @@ class LearnedOptimizer(TrajectoryDescent):
         inner_steps: Count | None = None,
         tasks_per_step: Count = 4,
         outer_rate: Positive = 5e-3,
-        hidden: Count = 16,
     ) -> None:
-        """See `MetaDescent.describe`; `hidden`: units of both hidden layers; `inner_rate` is α, which is learned."""
+        """See `MetaDescent.describe`; `inner_rate` is where α begins, which is learned."""
         self.describe("both", inner_rate, inner_steps, tasks_per_step, outer_rate)
-        self.hidden = hidden
 
     def begin(self, tasks: Tasks, generator: torch.Generator) -> dict[str, Tensor]:
         start = tasks.initial(1, generator)[0]
         learned = {"start": start, "log_rate": torch.full((1,), math.log(self.inner_rate), device=start.device)}
-        sizes = (FEATURES, self.hidden, self.hidden, 2)
+        sizes = (FEATURES, HIDDEN, HIDDEN, 2)
         for layer, (fan_in, out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
             spread = math.sqrt(2 / fan_in) if layer < 2 else 0.0
             drawn = spread * torch.randn(fan_in, out, generator=generator)

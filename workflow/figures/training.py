@@ -15,21 +15,19 @@ from benchmarks.contract.errors import UsageError
 from workflow.figures import _appearance as appearance
 from workflow.figures import _panels as panels
 from workflow.figures.style import in_order, look
-from workflow.figures.tables import Tables, choose
+from workflow.figures.tables import Tables
 from workflow.tables.learners import OVER
 
 LINES = {"median": "-", "mean": ":"}  # statistic over members → how it is drawn
+RIVAL = "overfit"
 COLUMNS = ["metric", "over", "step", "quality", "rival_steps", "rival_last", "steps_ratio", "steps_low", "steps_high"]
 
 
 @dataclass(frozen=True)
 class Options:
-    """`families`: one family, trained for different numbers of samples (default: those with the metric of the first);
-    `learners` (default: all that learn to descend); `rival`."""
+    """`families`: one family, trained for different lengths (default: those with the metric of the first)."""
 
     families: list[str] | None = None
-    learners: list[str] | None = None
-    rival: str = "overfit"
 
 
 def draw(tables: Tables, options: Options) -> Figure:
@@ -38,12 +36,11 @@ def draw(tables: Tables, options: Options) -> Figure:
     if options.families is None:
         facts = facts[facts.metric == facts.metric.iloc[0]]
     table = tables.read("speedups.csv", ["family", "learner", "rival", *COLUMNS])
-    rival = choose("learner", [options.rival], table.rival.unique())[0]
-    table = table[(table.rival == rival) & (table.metric == table.family.map(facts.metric))]
-    learners = choose("learner", options.learners, in_order(table.learner.unique()))
+    table = table[(table.rival == RIVAL) & (table.metric == table.family.map(facts.metric))]
+    learners = in_order(table.learner.unique())
     if len(set(facts.metric)) > 1 or table.empty:
         raise UsageError(
-            f"{tables.folder / 'speedups.csv'}: nothing to compare; name families of one kind that {rival} met as well"
+            f"{tables.folder / 'speedups.csv'}: nothing to compare; name families of one kind that {RIVAL} met as well"
         )
     models = tables.read("models.parquet", ["family", "learner", "train_samples"])
     trained = models.groupby(["family", "learner"]).train_samples.median().rename("trained")
@@ -62,7 +59,7 @@ def draw(tables: Tables, options: Options) -> Figure:
             if len(never):
                 right.plot(never.trained, np.full(len(never), 1.12 * beyond), marker="^", markersize=5, linestyle="",
                            color=look(label).color, clip_on=False, gid=f"never {label} {over}")  # fmt: skip
-    names = (appearance.metric_name(facts.metric.iloc[0]), f"steps of {look(rival).name} ÷ own ↑")
+    names = (appearance.metric_name(facts.metric.iloc[0]), f"steps of {look(RIVAL).name} ÷ own ↑")
     shown = (table.quality.replace(np.inf, np.nan), table.steps_ratio)  # a ratio that is infinite has a triangle
     for axes, name, values in zip((left, right), names, shown, strict=True):
         axes.set_xlabel("samples in training")
@@ -76,7 +73,7 @@ def draw(tables: Tables, options: Options) -> Figure:
     left.set_title(f"after {facts.inner_steps.iloc[0]} steps")
     right.set_title("for the same quality")
     right.axhline(1, color="#999999", linewidth=0.8, zorder=1)
-    panels.legend_below(figure, learners, extra=marks(rival, table), remark=appearance.remark(tables, facts, learners))
+    panels.legend_below(figure, learners, extra=marks(table), remark=appearance.remark(tables, facts, learners))
     return figure
 
 
@@ -86,10 +83,10 @@ def curve(axes: Axes, label: str, over: str, x: pd.Series, y: pd.Series) -> None
     axes.plot(x, y, color=style.color, marker=style.marker, linestyle=LINES[over], markersize=4, gid=f"{label} {over}")
 
 
-def marks(rival: str, table: pd.DataFrame) -> list[Line2D]:
+def marks(table: pd.DataFrame) -> list[Line2D]:
     """Return what the legend says besides the learners."""
     found = [Line2D([], [], color="#444444", linestyle=LINES[over], label=f"{over} over members") for over in OVER]
     if np.isinf(table.steps_ratio).any():
-        label = f"{look(rival).name} did not get there within {table.rival_last.max():,} steps"
+        label = f"{look(RIVAL).name} did not get there within {table.rival_last.max():,} steps"
         found.append(Line2D([], [], color="#444444", marker="^", linestyle="", label=label))
     return found
