@@ -45,9 +45,9 @@ class Rooms:
 def draw_rooms(count: int, generator: torch.Generator) -> Rooms:
     """Return random rooms: two boxes and two spheres low down, above them one or two lights.
 
-    In three rooms of four the lights throw all they have at the ceiling, from close by, so that what the floor gets
-    comes from a spot there; in the others they face down or nearly so. Every row of random numbers is one room, so that
-    more rooms do not change the first ones.
+    In three rooms of four the lights face up, from .4 to .7 below the ceiling, so that what the floor gets comes from
+    there; in the others they face down or nearly so. Every row of random numbers is one room, so that more rooms do not
+    change the first ones.
     """
     numbers = torch.rand(count, 80, generator=generator)
     at = 0

@@ -19,7 +19,7 @@ from methods.meta.base import Batch
 
 OWNER = "appearance.transport"
 # Coordinates that each layer transforms, seeing the others. The place on the film, 0 and 1, is only seen; of the other
-# four every two are on different sides in two of the layers, so that each can come to depend on each.
+# four every two are on different sides in four of the layers, so that each can come to depend on each.
 LAYERS = ((2, 4), (3, 5), (2, 5), (3, 4), (2, 3), (4, 5))
 DEFENSIVE = 0.1  # share of the samples that stay uniform (Hesterberg 1995): no weight can exceed f / 0.1
 CHECKED = 8192  # held-out samples at which metrics compare
