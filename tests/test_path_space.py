@@ -182,9 +182,9 @@ def test_mitsuba_renders_the_same_picture(row):
         points[:, :2] = (cell + points[:, :2]) / 32
         return radiance(rooms, points[None])[0].view(32, 32, 32, 3).mean(2)
 
-    theirs = torch.stack([rendered(3, seed) for seed in range(24)])
-    ours = torch.stack([traced(seed) for seed in range(24)])
-    lights = torch.stack([rendered(1, seed) for seed in range(24)]).amax((0, 3)) > 0
+    theirs = torch.stack([rendered(3, seed) for seed in range(40)])
+    ours = torch.stack([traced(seed) for seed in range(40)])
+    lights = torch.stack([rendered(1, seed) for seed in range(40)]).amax((0, 3)) > 0
     dark = (max_pool2d(lights[None].double(), 3, 1, 1) == 0)[0]
     assert dark.double().mean() > 0.8
     ours, theirs = ((x * dark[..., None]).movedim(-1, 1) for x in (ours, theirs))
