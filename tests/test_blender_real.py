@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,6 +32,10 @@ def some(name, count):
     z = there.lower + (there.upper - there.lower) * anywhere
     z[0], z[1] = there.start(0), there.reference
     return z
+
+
+def in_memory():
+    return set(Path("/dev/shm").glob("beyond-gd-*"))
 
 
 @each
@@ -86,6 +91,18 @@ def test_a_hang_and_a_death_cost_one_evaluation_each():
     assert pool.try_all([values], 1)[0].startswith("crashed: the worker's end: died of SIGKILL")
     assert (pool.render(values) == there.goal.numpy()).all()
     pool.end()
+
+
+def test_a_worker_that_is_killed_leaves_no_file(tmp_path):
+    there = task("wicker")
+    program, before = there.pool.program, in_memory()
+    pool = Pool(replace(program, environment={**program.environment, "TMPDIR": str(tmp_path)}))
+    assert (pool.render(there.values(there.reference)) == there.goal.numpy()).all()
+    worker = pool.idle.get_nowait()
+    worker.process.kill()
+    worker.end()
+    assert not list(tmp_path.iterdir())
+    assert in_memory() <= before
 
 
 def test_a_scene_that_raises_is_told_in_its_own_words():
