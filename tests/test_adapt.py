@@ -122,6 +122,15 @@ def test_a_trained_learner_adapts_to_samples_of_ones_own(trained):
         model.adapt({name: value[0] for name, value in samples.items()})
 
 
+def test_an_ensemble_is_made_of_adaptations_to_resamples(trained):
+    model = load_trained(trained / "models" / "replicate_1.pt")
+    one = model.family.sample(model.family.split.test[:1], 1, torch.Generator().manual_seed(3))
+    same = {name: value.expand(-1, 40, *value.shape[2:]) for name, value in one.items()}  # every resample is alike
+    torch.testing.assert_close(model.ensemble(same, 3), model.adapt(same).expand(3, -1), rtol=1e-4, atol=1e-5)
+    with pytest.raises(UsageError, match=r"must be \(1, n, …\)"):
+        model.ensemble({name: value.expand(2, *value.shape[1:]) for name, value in one.items()})
+
+
 def test_tuning_never_sees_test_members_or_the_seeds_of_the_comparison(tmp_path):
     cell = replace(CELL, learner="random_init", algorithm="random_init", replicates=[0], steps=4)
     meta_tune.tune(cell, tmp_path)

@@ -12,6 +12,7 @@ from torch import Tensor
 from benchmarks.contract.errors import UsageError
 from benchmarks.contract.family import Family
 from benchmarks.contract.parameters import check
+from benchmarks.contract.seeds import derive
 from benchmarks.harness.kept import Damaged, load_state, write_state
 from benchmarks.harness.registry import family_class, learner_class
 from methods.meta.base import Batch, Learner, State
@@ -40,34 +41,60 @@ class Trained:
             until: loss over all samples at which adaptation ends early; without it, all steps are taken.
         """
         steps = self.family.steps if steps is None else steps
-        own = _Own(self.family, samples)
+        own = _Own(self.family, self._one(samples))
         weights = torch.empty(0)
-        for reached in self.learner.adapt(self.state, own, torch.zeros(1, dtype=torch.long), steps, seed):
+        for reached in self.learner.adapt(self.state, own, own.training_members, steps, seed):
             weights = reached.weights
             if until is not None and float(self.family.loss(weights, own.own)) <= until:
                 break
         return weights[0]
 
+    def ensemble(self, samples: Batch, draws: int = 16, steps: int | None = None, seed: int = 0) -> Tensor:
+        """Return weights (draws, n_weights), each adapted to another resample of the samples, in one batch.
 
-class _Own:
-    """Samples of one's own, as the only member of a family."""
+        Where the models disagree, the samples do not say what is there: the standard deviation over draws estimates
+        what other samples would have changed (bootstrap, Efron 1979). What all of them have in common, the learned
+        start and the model's form, it cannot see.
 
-    def __init__(self, family: Family, samples: Batch) -> None:
+        Args:
+            samples: as for `adapt`.
+            draws: of as many samples as there are, with replacement.
+            steps: of gradient descent; by default as many as in training.
+            seed: of the resamples and of the choice of samples.
+        """
+        samples = self._one(samples)
+        count = next(iter(samples.values())).shape[1]
+        generator = torch.Generator().manual_seed(derive("ensemble", seed))
+        chosen = torch.randint(count, (draws, count), generator=generator).to(self.family.device)
+        own = _Own(self.family, {name: value[0, chosen] for name, value in samples.items()})
+        steps = self.family.steps if steps is None else steps
+        *_, last = self.learner.adapt(self.state, own, own.training_members, steps, seed)
+        return last.weights
+
+    def _one(self, samples: Batch) -> Batch:
+        """Return samples of one member on the family's device; raises UsageError for others."""
         sizes = {name: tuple(value.shape[:2]) for name, value in samples.items()}
         if len(set(sizes.values())) != 1 or next(iter(sizes.values()))[0] != 1:
             raise UsageError(f"samples to adapt to: every tensor must be (1, n, …) with the same n, got {sizes}")
-        self.family, self.own = family, {name: value.to(family.device) for name, value in samples.items()}
+        return {name: value.to(self.family.device) for name, value in samples.items()}
+
+
+class _Own:
+    """Samples of one's own (members, n, …), as the members of a family."""
+
+    def __init__(self, family: Family, samples: Batch) -> None:
+        self.family, self.own = family, samples
         self.device, self.n_weights = family.device, family.n_weights
         self.samples, self.steps, self.head = family.samples, family.steps, family.head
-        self.training_members = torch.zeros(1, dtype=torch.long)
-        self.count = next(iter(sizes.values()))[1]
+        members, self.count = next(iter(samples.values())).shape[:2]
+        self.training_members = torch.arange(members)
 
     def initial(self, count: int, generator: torch.Generator) -> Tensor:
         return self.family.initial(count, generator)
 
     def sample(self, members: Tensor, n: int, generator: torch.Generator) -> Batch:
         chosen = torch.randperm(self.count, generator=generator)[:n].to(self.device)
-        return {name: value[:, chosen] for name, value in self.own.items()}
+        return {name: value[members.to(self.device)][:, chosen] for name, value in self.own.items()}
 
     def loss(self, weights: Tensor, batch: Batch) -> Tensor:
         return self.family.loss(weights, batch)
