@@ -100,6 +100,9 @@ def test_claims_about_learners():
         "faster/brdf/maml/overfit/log_l1/median": (math.log10(100), "inconclusive"),  # reaches .02 at step 1000, too
         "faster/brdf/learned_schedule/overfit/log_l1/median": (math.inf, "holds"),
         "faster/brdf/maml/finetune/psnr/median": (1.0, "holds"),
+        "fewer_steps/brdf/maml/overfit/log_l1/median": (2.0, "inconclusive"),
+        "fewer_steps/brdf/learned_schedule/overfit/log_l1/median": (math.inf, "holds"),
+        "fewer_steps/brdf/maml/finetune/psnr/median": (1.0, "holds"),
         "fewer_samples/brdf/maml/overfit/log_l1/mean": (0.99, "does not hold"),
         "fewer_samples/brdf/learned_schedule/overfit/psnr/median": (1.0, "holds"),
         "both_learned/fomaml/init": (1.0, "holds"),

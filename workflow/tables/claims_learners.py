@@ -94,7 +94,7 @@ def series(found: dict[tuple[str, str, str, int], float]) -> pd.Series:
 
 
 def speedups(learned: Learned) -> Iterator[Row]:
-    """How many more seconds and samples a rival needs for the quality of a learner after its inner loop."""
+    """How many more seconds, steps and samples a rival needs for the quality of a learner after its inner loop."""
     for family in learned.families.index:
         metrics = [(metric, over) for metric in learned.metrics(family) for over in OVER]
         for learner, (metric, over) in product(filter(None, (learned.published(family), OWN)), metrics):
@@ -110,6 +110,11 @@ def speedups(learned: Learned) -> Iterator[Row]:
                 name = f"{family}/{learner}/{rival}/{metric}/{over}"
                 note = f"log10 of the seconds' ratio; {told(found)}"
                 yield judged(f"faster/{name}", PAPER, claim, effect, least, "speedups", note)
+                with np.errstate(divide="ignore"):
+                    effect = Effect.of(np.log10(found["steps_ratio"]))
+                claim = f"{learner} takes {times}fewer steps than {rival} {where}"
+                note = f"log10 of the steps' ratio; {told(found)}"
+                yield judged(f"fewer_steps/{name}", PAPER, claim, effect, least, "speedups", note)
                 if rival == "overfit":
                     effect = Effect.of((1 - 1 / found["samples_ratio"]).clip(lower=-1))
                     claim = f"{learner} needs {SAVED:.1%} fewer samples than {rival} {where}"
