@@ -266,6 +266,8 @@ class TestShipped:
             assert set(suite.figures) >= OF_SCENES
         elif suite.name == "long":
             assert set(suite.figures) == {"gallery", "gradient", "ecdf", "time", "overview"}
+        elif suite.name == "scaling":
+            assert set(suite.figures) == {"scaling", "overview"}
         elif suite.name == "pictures":
             assert set(suite.figures) == {"gallery", "ecdf", "time", "ablation", "overview"} | OF_PICTURES
         elif suite.tasks:
