@@ -12,10 +12,12 @@ from benchmarks.contract.errors import UsageError
 from benchmarks.contract.family import split_members
 from benchmarks.harness.registry import family_class, learner_class
 from benchmarks.harness.rooms import family_names, learner_names, task_names
+from methods.meta import learned_curvature
 from methods.meta.anil import Anil
 from methods.meta.base import Budget, split
 from methods.meta.finetune import Finetune
 from methods.meta.fomaml import Fomaml
+from methods.meta.learned_curvature import LearnedCurvature
 from methods.meta.learned_optimizer import LearnedOptimizer
 from methods.meta.learned_schedule import LearnedSchedule
 from methods.meta.maml import Maml
@@ -304,6 +306,46 @@ def test_learned_schedule_goes_on_after_its_last_trained_step():
     errors = [float((a.weights - tasks.targets[unseen]).abs().mean()) for a in learner.adapt(state, tasks, unseen, 200)]
     assert errors[10] < 0.5 * errors[0]
     assert sum(errors[190:]) / 11 < 0.75 * sum(errors[9:12]) / 3
+
+
+@pytest.mark.parametrize("largest", [2, 3])
+def test_a_learned_curvature_is_the_schedule_but_for_its_matrix_while_it_lasts(monkeypatch, largest):
+    """Three weights, with one matrix or with two factors of it."""
+    monkeypatch.setattr(learned_curvature, "LARGEST", largest)
+    monkeypatch.setattr(learned_curvature, "RANK", 2)
+    tasks, learner, schedule = Noisy(), LearnedCurvature(inner_steps=4), LearnedSchedule(inner_steps=4)
+    learned, plain = (one.begin(tasks, seeded(1)) for one in (learner, schedule))
+    gradients = torch.randn(6, 2, 3, generator=seeded(2))
+
+    def path(rule):
+        found = [learned["start"].expand(2, -1)]
+        for step, gradient in enumerate(gradients):
+            found.append(rule(found[-1], gradient, step))
+        return torch.stack(found).diff(dim=0)
+
+    begun, expected = path(learner.rule(learned, 6)), path(schedule.rule(plain, 6))
+    torch.testing.assert_close(begun, expected)
+    name = "matrix" if largest == 3 else "right"
+    learned[name] = torch.randn(learned[name].shape, generator=seeded(3))
+    matrix = learned["matrix"] if largest == 3 else learned["left"] @ learned["right"]
+    fade = torch.tensor([1.0, 0.75, 0.5, 0.25, 0.0, 0.0])[:, None, None]
+    rates = learned["log_rates"].exp() * (1 + torch.arange(6.0) / 10)[:, None, None] ** -0.5
+    velocity = -expected / rates
+    torch.testing.assert_close(
+        path(learner.rule(learned, 6)), -rates * (velocity + 10 / 3**0.5 * fade * (velocity @ matrix))
+    )
+
+
+@pytest.mark.slow
+def test_a_learned_curvature_ends_lower_than_the_schedule_on_materials():
+    family = family_class("brdf")()
+    errors = {}
+    for cls in (LearnedSchedule, LearnedCurvature):
+        learner = cls(outer_rate=6e-3)
+        state = learner.train(family, Budget(8_000_000), 0)
+        *_, last = learner.adapt(state, family, family.split.test, 10)
+        errors[cls] = float(family.metrics(last.weights, family.split.test)["log_l1"].mean())
+    assert errors[LearnedCurvature] < 0.8 * errors[LearnedSchedule]
 
 
 @pytest.mark.parametrize("decay", [False, True])

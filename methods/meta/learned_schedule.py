@@ -63,6 +63,11 @@ class LearnedSchedule(TrajectoryDescent):
             square = gradient**2 if step == 0 else square + (gradient**2 - square) / (step + 1)
             direction = gradient / (square.sqrt() + EPSILON)
             velocity = direction if step == 0 else momentum * velocity + direction
-            return weights - rates * torch.exp(-power * torch.log1p(step / time)) * velocity
+            falling = rates * torch.exp(-power * torch.log1p(step / time))
+            return weights - falling * self.direction(learned, velocity, step)
 
         return update
+
+    def direction(self, learned: dict[str, Tensor], velocity: Tensor, step: int) -> Tensor:
+        """Return the direction (tasks, n_weights) of a step: a subclass makes something else of v."""
+        return velocity

@@ -16,9 +16,9 @@ import pandas as pd
 from workflow.tables.evidence import Effect, Row, judged
 from workflow.tables.learners import OVER, by_seed, make_ratios, sign_of
 
-PAPER, OURS = "Metappearance, TOG 2022", "ours, see methods/meta/learned_schedule.py"
+PAPER, OURS = "Metappearance, TOG 2022", "ours, see methods/meta/learned_schedule.py and learned_curvature.py"
 PUBLISHED = ("maml", "fomaml")  # the paper's learners, the first of them that a family met
-OWN = "learned_schedule"
+OWN = ("learned_schedule", "learned_curvature")
 ORDERS = 2.0  # log10: "several orders of magnitude" are at least two
 SAVED = 0.995  # share of samples, the most that the paper reports
 
@@ -48,6 +48,11 @@ class Learned:
     def learners(self, family: str) -> list[str]:
         """Return the labels of the learners that a family met."""
         return list(self.models.loc[self.models["family"] == family, "learner"].unique())
+
+    @cached_property
+    def own(self) -> list[str]:
+        """Return the labels of our learners that a suite has."""
+        return [label for label in OWN if label in set(self.models["learner"])]
 
     def published(self, family: str) -> str | None:
         """Return the label of the paper's learner on a family."""
@@ -97,7 +102,7 @@ def speedups(learned: Learned) -> Iterator[Row]:
     """How many more seconds, steps and samples a rival needs for the quality of a learner after its inner loop."""
     for family in learned.families.index:
         metrics = [(metric, over) for metric in learned.metrics(family) for over in OVER]
-        for learner, (metric, over) in product(filter(None, (learned.published(family), OWN)), metrics):
+        for learner, (metric, over) in product(filter(None, (learned.published(family), *OWN)), metrics):
             where = f"at equal {metric} ({over} over members) on {family}"
             for rival, least in (("overfit", ORDERS), ("finetune", 0.0)):
                 found = learned.pairs(family, metric, over, learner, rival)
@@ -151,15 +156,15 @@ def parts(learned: Learned) -> Iterator[Row]:
             yield judged(f"both_learned/{label}/{part}", PAPER, claim, effect, 0.0, "quality_at", note)
     claim = "second order (MAML) ends better than first order (FOMAML) at equal training samples"
     yield judged("second_order", PAPER, claim, compared(learned, "maml", "fomaml"), 0.0, "quality_at", note)
-    for rival in (*PUBLISHED, "reptile"):
-        claim = f"the learned schedule ends better than {rival} at equal training samples"
-        name = f"learned_schedule/{rival}"
-        yield judged(name, OURS, claim, compared(learned, OWN, rival), 0.0, "quality_at", note)
+    for own in learned.own:
+        for rival in (*PUBLISHED, "reptile", *OWN[: OWN.index(own)]):
+            claim = f"{own} ends better than {rival} at equal training samples"
+            yield judged(f"{own}/{rival}", OURS, claim, compared(learned, own, rival), 0.0, "quality_at", note)
 
 
 def keeps_improving(learned: Learned) -> Iterator[Row]:
     """Does a learner go on improving past its last trained step? Twice the inner loop against once."""
-    for label in (*PUBLISHED, "reptile", OWN):
+    for label in (*PUBLISHED, "reptile", *learned.own):
         for kind in ("own", "psnr"):
             found: dict[tuple[str, str, str, int], float] = {}
             for family, facts in learned.families.iterrows():
