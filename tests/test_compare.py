@@ -81,7 +81,7 @@ def compared(home):
 
 @pytest.fixture
 def spoilt(home, tmp_path):
-    """A function: the extension's tables with a stored table changed."""
+    """A function: the folder of the extension's tables, and these, with a stored table changed."""
 
     def make(name, change):
         for part in ("config", "mine", "results"):
@@ -93,7 +93,10 @@ def spoilt(home, tmp_path):
             change(pd.read_parquet(path)).to_parquet(path, index=False)
         with chdir(tmp_path):
             suite = run_suite(extension(tmp_path))
-            return suite, make_tables(suite, suite.folder)
+            tables = make_tables(suite, suite.folder)
+        folder = tmp_path / suite.folder / "tables"
+        write(tables, folder)
+        return folder, tables
 
     return make
 
@@ -168,7 +171,7 @@ def test_a_stored_task_that_differs_in_a_number_is_refused_by_name(spoilt, name,
     def change(frame):
         return frame.assign(**{column: frame[column].mask(frame.task == "bowl", value)})
 
-    suite, tables = spoilt(name, change)
+    folder, tables = spoilt(name, change)
     reference = tables["reference.csv"].set_index(["task", "method"])
     assert set(reference.reason["bowl"]) == {reason}
     assert reference.used["rosenbrock"].all()
@@ -177,17 +180,16 @@ def test_a_stored_task_that_differs_in_a_number_is_refused_by_name(spoilt, name,
     ranked = tables["leaderboard.csv"].set_index("method")
     assert (ranked.n_tasks == 1).all()  # alone on the bowl is no comparison
     assert sorted(ranked.place.dropna()) == [1, 2, 3]
-    assert f"refused: 3 stored cells (bowl): {reason}" in board_of(suite, tables)
+    assert f"refused: 3 stored cells (bowl): {reason}" in board(folder)
 
 
 def test_seconds_of_another_machine_are_on_no_axis(spoilt):
-    suite, tables = spoilt("runs.parquet", lambda frame: frame.assign(device="another machine"))
+    folder, tables = spoilt("runs.parquet", lambda frame: frame.assign(device="another machine"))
     runs, curves = tables["runs.parquet"], tables["curves.parquet"]
     for frame in (runs, curves):
         assert frame.wall_s[frame.method == "striding"].notna().all()
         assert frame.wall_s[frame.method != "striding"].isna().all()
-    write(tables, suite.folder / "tables")
-    shown = Tables(suite.folder / "tables")
+    shown = Tables(folder)
     assert shown.sources().endswith("Seconds of another machine are left out.")
     use_style()
     said = words(figure("time").draw(shown, figure("time").Options()))
@@ -208,11 +210,6 @@ def test_a_tuning_that_tried_more_than_the_stored_is_told(home, tmp_path):
         stored = read_stored(suite, pd.read_csv(suite.folder / "tables" / "tasks.csv"), fresh)
         stored.reference.to_csv(suite.folder / "tables" / "reference.csv", index=False)
         assert "unequal: tuned over up to 21 cells here, 6 to 6 in what is stored" in board(suite.folder / "tables")
-
-
-def board_of(suite, tables):
-    write(tables, suite.folder / "tables")
-    return board(suite.folder / "tables")
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,17 @@ def test_setup_and_samples_are_reproducible(kind):
     assert torch.equal(theirs, torch.get_rng_state())
 
 
+def test_diffuse_colours_do_not_depend_on_what_memory_held():
+    """Bit for bit: a solver that reads what nobody wrote gives other last bits from call to call."""
+    pictures, towards = torch.rand(8, 3, 32, 32, generator=seeded()), _flash.camera(32, CPU)
+    found = set()
+    for _ in range(100):
+        rubbish = [torch.randint(-5, 5, (count,), dtype=torch.int32) for count in (3, 3, 4, 8, 16) * 3]
+        del rubbish
+        found.add(_flash.diffuse_channels(pictures, towards).numpy().tobytes())
+    assert len(found) == 1
+
+
 @each_family
 def test_gradient_of_the_loss(kind):
     """Against central differences along random directions, and a second derivative that exists."""
