@@ -182,3 +182,11 @@ def test_flips_change_discrete_values_alone_and_never_for_the_worse(name):
 def test_the_evolutionary_algorithm_solves_switches():
     problem = Mixed(continuous=0, rounded=0, switches=40, chosen=0)
     assert result_of(problem, "one_plus_one_ea", {}, 1000).row["loss_final"] == 0
+
+
+@pytest.mark.parametrize(("words", "dear"), [("array", False), ("deterministic", True), ("native", True)])
+def test_an_estimate_counts_what_a_value_in_nevergrads_words_takes(words, dear):
+    """The objects of a hundred choices are walked for every candidate, and not only the numbers in them."""
+    few, many = (Mixed(rounded=0, switches=values, chosen=0) for values in (1, 101))
+    launches = [method_class("ngopt").work(task.space(0, 10), words=words).launches for task in (few, many)]
+    assert (launches[1] > 10 * launches[0]) == dear
